@@ -1,0 +1,134 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"sotto/shared/identity"
+)
+
+// HandshakeTimeout bounds a TLS handshake, from accepting or dialling the connection to its end, if the context does
+// not bound it more tightly.
+//
+// Spec: smp.md 3.8
+const HandshakeTimeout = 60 * time.Second
+
+// Session is a connection after its TLS handshake. It prints as a placeholder.
+type Session struct {
+	// Conn is the encrypted connection, without deadlines.
+	Conn *tls.Conn
+	// ID is the session id: the client's Finished message, 32 bytes under TLS 1.3 with a SHA-256 suite, 48 with
+	// SHA-384, 12 under TLS 1.2. Both ends have the same.
+	//
+	// Spec: smp.md 3.4
+	ID []byte
+	// ALPN is the protocol negotiated, or "" if the client offered none.
+	ALPN string
+	// SNI tells that the client named a host, which on a shared port means that it wants the web pages.
+	SNI bool
+	// Chain is the relay's certificate chain in DER, leaf first. Only a client has it.
+	Chain [][]byte
+}
+
+// Format prints a placeholder, whatever the verb.
+func (s *Session) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "[session]")
+}
+
+// MarshalText returns a placeholder.
+func (s *Session) MarshalText() ([]byte, error) {
+	return []byte("[session]"), nil
+}
+
+// ClientConfig is what a client knows about the relay it connects to.
+type ClientConfig struct {
+	// Fingerprint is that of the relay's address.
+	Fingerprint [32]byte
+	// ALPN lists the protocols to offer, nil for none, which makes the relay use version 6.
+	ALPN []string
+	// ServerName is sent as SNI. Apps and relays leave it empty.
+	ServerName string
+	// Now is the clock for the dates of certificates, nil for time.Now.
+	Now func() time.Time
+}
+
+// ServerHandshake runs the relay's side of TLS on raw and derives the session id. It ends when ctx ends, and within
+// [HandshakeTimeout]. On success the connection has no deadline; on failure raw is closed. Errors may name the
+// peer's address: log [Safe] of them. If raw came from a [Listener], it stops counting as a handshake either way.
+//
+// Spec: smp.md 3.4
+func ServerHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Session, error) {
+	b := newBinding(raw, clientReads)
+	s, err := shake(ctx, b, tls.Server(b, b.serverConfig(cfg)))
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := raw.(*Conn); ok {
+		c.established()
+	}
+	return s, nil
+}
+
+// ClientHandshake runs a client's side of TLS on raw, checks the relay's chain and derives the session id. Bounds and
+// failures are those of [ServerHandshake]; a chain that is refused gives an error of package identity.
+//
+// Spec: smp.md 3.1
+// Spec: smp.md 3.3
+func ClientHandshake(ctx context.Context, raw net.Conn, cfg ClientConfig) (*Session, error) {
+	now := cfg.Now
+	if now == nil {
+		now = time.Now
+	}
+	config := clientConfig(cfg.ALPN)
+	config.ServerName = cfg.ServerName
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		_, err := identity.VerifyChain(rawChain(state.PeerCertificates), cfg.Fingerprint, now())
+		return err
+	}
+	return clientHandshake(ctx, raw, config)
+}
+
+// clientHandshake is [ClientHandshake] with any configuration.
+func clientHandshake(ctx context.Context, raw net.Conn, config *tls.Config) (*Session, error) {
+	b := newBinding(raw, clientWrites)
+	s, err := shake(ctx, b, tls.Client(b, b.config(config)))
+	if err != nil {
+		return nil, err
+	}
+	s.Chain = rawChain(s.Conn.ConnectionState().PeerCertificates)
+	return s, nil
+}
+
+// shake runs the handshake under its deadline and takes the session id out of b, whose record and secret are wiped
+// on every path.
+func shake(ctx context.Context, b *binding, conn *tls.Conn) (s *Session, err error) {
+	defer b.stop()
+	defer func() {
+		if err != nil {
+			b.Conn.Close()
+		}
+	}()
+	deadline := time.Now().Add(HandshakeTimeout)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
+	if err := b.Conn.SetDeadline(deadline); err != nil {
+		return nil, err
+	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	state := conn.ConnectionState()
+	id, err := b.sessionID(&state)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Conn.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return &Session{Conn: conn, ID: id, ALPN: state.NegotiatedProtocol, SNI: state.ServerName != ""}, nil
+}
