@@ -1,0 +1,34 @@
+package queue
+
+// Lookup is the result of looking up several queues at once, in the order of the ids asked for.
+type Lookup struct {
+	Queues []*Queue // nil: unknown
+	Cached []bool   // this answer needed no round trip to the database
+}
+
+// NewMessage is a message on its way into a queue.
+type NewMessage struct {
+	Queue   Ref
+	Message *Message
+}
+
+// Appended is the outcome of one append.
+type Appended struct {
+	// WasEmpty: the queue had no entry before this one, so a subscriber may be sent it now.
+	WasEmpty bool
+	// Err is ErrQuota (the store keeps a quota marker, with the id and time of the first message refused),
+	// ErrNotFound, or storage trouble.
+	Err error
+}
+
+// Acknowledgement names the entry that a recipient has received.
+type Acknowledgement struct {
+	Queue Ref
+	ID    MessageID
+}
+
+// Head is the first entry of a queue, nil when it is empty.
+type Head struct {
+	Message *Message
+	Err     error
+}
