@@ -1,0 +1,317 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sotto/services/smp/internal/queue"
+	"sotto/shared/key"
+	"sotto/shared/pg"
+)
+
+const (
+	insertQueue = `WITH q AS (
+		INSERT INTO queues (recipient_id, sender_id, recipient_keys, dh_secret, sender_key, mode, status,
+			blocking_reason, blocking_notice, blocking_ttl, updated_day)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
+	), l AS (
+		INSERT INTO links (link_id, queue_id, fixed_data, user_data)
+		SELECT $12::bytea, id, $13::bytea, $14::bytea FROM q WHERE $12::bytea IS NOT NULL
+	) SELECT id FROM q`
+	selectQueues = `SELECT w.n, q.id, q.recipient_id, q.sender_id, q.recipient_keys, q.dh_secret, q.sender_key, q.mode,
+		q.status, q.blocking_reason, q.blocking_notice, q.blocking_ttl, q.updated_day, l.link_id
+		FROM unnest($1::bytea[]) WITH ORDINALITY AS w (id, n) JOIN queues q ON q.%s = w.id
+		LEFT JOIN links l ON l.queue_id = q.id`
+	secureQueue = `UPDATE queues SET sender_key = $2 WHERE id = $1 AND (sender_key IS NULL OR sender_key = $2)`
+	queueExists = `SELECT EXISTS (SELECT FROM queues WHERE id = $1)`
+	setKeys     = `UPDATE queues SET recipient_keys = $2 WHERE id = $1`
+	suspend     = `UPDATE queues SET status = $2, blocking_reason = '', blocking_notice = false, blocking_ttl = 0 WHERE id = $1`
+	deleteLink  = `DELETE FROM links WHERE queue_id = $1`
+)
+
+// selectBy is selectQueues for each index.
+var selectBy = [2]string{fmt.Sprintf(selectQueues, "recipient_id"), fmt.Sprintf(selectQueues, "sender_id")}
+
+// Create stores q with an optional link and sets q.Ref, or returns queue.ErrExists.
+func (s *Store) Create(ctx context.Context, q *queue.Queue, link *queue.Link) error {
+	record := *q
+	record.RecipientKeys = slices.Clone(q.RecipientKeys)
+	record.HasLink, record.LinkID = false, queue.ID{}
+	if link != nil {
+		record.HasLink, record.LinkID = true, link.ID
+	}
+	readAt := s.records.now()
+	unsure := false // an earlier attempt may have stored the queue
+	err := s.retry(ctx, "create queue", func(ctx context.Context) error {
+		err := s.pool.QueryRow(ctx, insertQueue, insertArgs(&record, link)...).Scan(&record.Ref)
+		if pg.Code(err) == pg.UniqueViolation {
+			if unsure {
+				return s.adopt(ctx, &record)
+			}
+			return queue.ErrExists
+		}
+		unsure = unsure || (err != nil && !pg.NotSent(err))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	q.Ref = record.Ref
+	s.records.put(&record, readAt)
+	s.addEmpty(record.Ref)
+	return nil
+}
+
+func insertArgs(q *queue.Queue, link *queue.Link) []any {
+	var linkID, fixed, user []byte
+	if link != nil {
+		linkID, fixed, user = link.ID[:], nonNil(link.FixedData), nonNil(link.UserData)
+	}
+	return []any{
+		q.RecipientID[:], q.SenderID[:], encodeKeys(q.RecipientKeys), q.DHSecret[:], encodeKey(q.SenderKey),
+		byte(q.Mode), byte(q.Status), q.Blocking.Reason, q.Blocking.HasNotice, q.Blocking.NoticeTTL, int32(q.UpdatedDay),
+		linkID, fixed, user,
+	}
+}
+
+// adopt decides whether the queue that has one of q's ids is q itself, stored by an attempt whose answer was lost.
+func (s *Store) adopt(ctx context.Context, q *queue.Queue) error {
+	found, err := s.read(ctx, byRecipient, []queue.ID{q.RecipientID})
+	if err != nil {
+		return err
+	}
+	if found[0] == nil || found[0].SenderID != q.SenderID || found[0].DHSecret != q.DHSecret {
+		return queue.ErrExists
+	}
+	q.Ref = found[0].Ref
+	return nil
+}
+
+// ByRecipient returns the records with these recipient ids.
+func (s *Store) ByRecipient(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	return s.lookup(ctx, byRecipient, ids, fresh)
+}
+
+// BySender returns the records with these sender ids.
+func (s *Store) BySender(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	return s.lookup(ctx, bySender, ids, fresh)
+}
+
+func (s *Store) lookup(ctx context.Context, by index, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	if err := s.usable(); err != nil {
+		return queue.Lookup{}, err
+	}
+	found := queue.Lookup{Queues: make([]*queue.Queue, len(ids)), Cached: make([]bool, len(ids))}
+	var missing []int
+	if fresh {
+		missing = make([]int, len(ids))
+		for i := range ids {
+			missing[i] = i
+		}
+	} else {
+		missing = s.records.find(by, ids, &found)
+	}
+	if len(missing) == 0 {
+		return found, nil
+	}
+	wanted := make([]queue.ID, len(missing))
+	for i, at := range missing {
+		wanted[i] = ids[at]
+	}
+	readAt := s.records.now()
+	var read []*queue.Queue
+	err := s.retry(ctx, "look up queues", func(ctx context.Context) (err error) {
+		read, err = s.read(ctx, by, wanted)
+		return err
+	})
+	if err != nil {
+		return queue.Lookup{}, err
+	}
+	for i, q := range read {
+		if q != nil {
+			found.Queues[missing[i]] = q
+			s.records.put(q, readAt)
+		}
+	}
+	return found, nil
+}
+
+// read reads records from the database, in the order of ids, nil for those unknown.
+func (s *Store) read(ctx context.Context, by index, ids []queue.ID) ([]*queue.Queue, error) {
+	wanted := make([][]byte, len(ids))
+	for i := range ids {
+		wanted[i] = ids[i][:]
+	}
+	rows, err := s.pool.Query(ctx, selectBy[by], wanted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := make([]*queue.Queue, len(ids))
+	for rows.Next() {
+		n, q, err := scanQueue(rows)
+		if err != nil {
+			return nil, err
+		}
+		found[n-1] = q
+	}
+	return found, rows.Err()
+}
+
+func scanQueue(rows pgx.Rows) (n int64, q *queue.Queue, err error) {
+	var (
+		recipient, sender, secret, senderKey, link []byte
+		keys                                       [][]byte
+		mode, status                               byte
+	)
+	q = new(queue.Queue)
+	err = rows.Scan(&n, &q.Ref, &recipient, &sender, &keys, &secret, &senderKey, &mode, &status,
+		&q.Blocking.Reason, &q.Blocking.HasNotice, &q.Blocking.NoticeTTL, &q.UpdatedDay, &link)
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(recipient) != queue.IDSize || len(sender) != queue.IDSize || len(secret) != len(q.DHSecret) {
+		return 0, nil, errRecord
+	}
+	q.RecipientID, q.SenderID, q.DHSecret = queue.ID(recipient), queue.ID(sender), queue.Secret(secret)
+	q.Mode, q.Status = queue.Mode(mode), queue.Status(status)
+	if q.LinkID, q.HasLink = queue.ParseID(link); !q.HasLink && link != nil {
+		return 0, nil, errRecord
+	}
+	q.RecipientKeys = make([]key.Public, len(keys))
+	for i, der := range keys {
+		if q.RecipientKeys[i], err = key.Parse(der); err != nil {
+			return 0, nil, errRecord
+		}
+	}
+	if senderKey != nil {
+		if q.SenderKey, err = key.Parse(senderKey); err != nil {
+			return 0, nil, errRecord
+		}
+	}
+	return n, q, nil
+}
+
+// errRecord says that a row is not one that the relay writes.
+var errRecord = errors.New("a queue record in the database is damaged")
+
+// Secure sets the sender key.
+//
+// Spec: smp.md 8.2
+func (s *Store) Secure(ctx context.Context, q queue.Ref, k key.Public) error {
+	return s.change(ctx, "secure queue", q, func(ctx context.Context) (pgconn.CommandTag, error) {
+		tag, err := s.pool.Exec(ctx, secureQueue, int64(q), encodeKey(k))
+		if err != nil || tag.RowsAffected() > 0 {
+			return tag, err
+		}
+		var exists bool
+		if err := s.pool.QueryRow(ctx, queueExists, int64(q)).Scan(&exists); err != nil {
+			return tag, err
+		}
+		if exists {
+			return tag, queue.ErrSecured
+		}
+		return tag, queue.ErrNotFound
+	}, func(record *queue.Queue) { record.SenderKey = k })
+}
+
+// SetRecipientKeys replaces all recipient keys.
+func (s *Store) SetRecipientKeys(ctx context.Context, q queue.Ref, keys []key.Public) error {
+	keys = slices.Clone(keys)
+	return s.change(ctx, "set recipient keys", q, func(ctx context.Context) (pgconn.CommandTag, error) {
+		return s.pool.Exec(ctx, setKeys, int64(q), encodeKeys(keys))
+	}, func(record *queue.Queue) { record.RecipientKeys = keys })
+}
+
+// Suspend sets the status to off.
+//
+// Spec: smp.md 8.3
+func (s *Store) Suspend(ctx context.Context, q queue.Ref) error {
+	return s.change(ctx, "suspend queue", q, func(ctx context.Context) (pgconn.CommandTag, error) {
+		return s.pool.Exec(ctx, suspend, int64(q), byte(queue.Off))
+	}, func(record *queue.Queue) { record.Status, record.Blocking = queue.Off, queue.Blocking{} })
+}
+
+// DeleteLink removes the queue's link data, if it has any.
+func (s *Store) DeleteLink(ctx context.Context, q queue.Ref) error {
+	err := s.change(ctx, "delete link", q, func(ctx context.Context) (pgconn.CommandTag, error) {
+		return s.pool.Exec(ctx, deleteLink, int64(q))
+	}, func(record *queue.Queue) { record.HasLink, record.LinkID = false, queue.ID{} })
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// change runs an update of one record and then changes the cached record in the same way. Changes of one record
+// take turns, so that the cache sees them in the order of the database. An update of no row is queue.ErrNotFound.
+func (s *Store) change(ctx context.Context, op string, q queue.Ref,
+	update func(context.Context) (pgconn.CommandTag, error), edit func(*queue.Queue),
+) error {
+	turn := s.changes[stripe(q)]
+	if err := s.enter(ctx, turn); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	defer func() { <-turn }()
+	err := s.retry(ctx, op, func(ctx context.Context) error {
+		tag, err := update(ctx)
+		if err == nil && tag.RowsAffected() == 0 {
+			return queue.ErrNotFound
+		}
+		return err
+	})
+	if err == nil {
+		s.records.change(q, edit)
+	} else { // also an answer may mean that the cached record is not the one in the database
+		s.records.forget(q)
+	}
+	return err
+}
+
+// enter waits for a place in turn, at most Options.Wait.
+func (s *Store) enter(ctx context.Context, turn chan struct{}) error {
+	select {
+	case turn <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(s.options.Wait)
+	defer timer.Stop()
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return queue.ErrUnavailable
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func encodeKey(k key.Public) []byte {
+	if k.IsZero() {
+		return nil
+	}
+	return k.AppendDER(nil)
+}
+
+func encodeKeys(keys []key.Public) [][]byte {
+	encoded := make([][]byte, len(keys))
+	for i, k := range keys {
+		encoded[i] = k.AppendDER(nil)
+	}
+	return encoded
+}
+
+// nonNil keeps an empty value from being stored as null.
+func nonNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
