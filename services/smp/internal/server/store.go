@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+
+	"sotto/services/smp/internal/queue"
+	"sotto/shared/key"
+)
+
+// Store is what the command handlers need of storage. Methods are safe for concurrent use. When a method returns
+// nil its effect is durable, as far as the store is durable at all. Errors are the sentinels of package queue,
+// wrapped or not; any other error means storage trouble. Every method returns within a bound of its own when the
+// database is away ([queue.ErrUnavailable]).
+type Store interface {
+	Queues
+	Messages
+}
+
+// Queues stores queue records.
+type Queues interface {
+	// Create stores q with an optional link and sets q.Ref. It returns queue.ErrExists, and stores nothing, when
+	// the recipient, sender or link id is taken.
+	Create(ctx context.Context, q *queue.Queue, link *queue.Link) error
+	// ByRecipient returns the records with these recipient ids, in their order, nil for those unknown, with one
+	// round trip at most. Records may come from a bounded cache unless fresh is set; the bool slice of the
+	// result tells which came from the cache.
+	ByRecipient(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error)
+	// BySender is ByRecipient for sender ids.
+	BySender(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error)
+	// Secure sets the sender key. The same key again is nil; another is queue.ErrSecured. Spec: smp.md 8.2.
+	Secure(ctx context.Context, q queue.Ref, k key.Public) error
+	// SetRecipientKeys replaces all recipient keys.
+	SetRecipientKeys(ctx context.Context, q queue.Ref, keys []key.Public) error
+	// Suspend sets the status to off.
+	Suspend(ctx context.Context, q queue.Ref) error
+	// DeleteLink removes the queue's link data; nil when it has none.
+	DeleteLink(ctx context.Context, q queue.Ref) error
+	// Delete removes the record, its link and all its messages. A second Delete is queue.ErrNotFound.
+	Delete(ctx context.Context, q queue.Ref) error
+	// Touch notes that the queue was used on this day. It returns at once; the day is stored in the background,
+	// at most once per queue and day, and may be lost in a crash.
+	Touch(q *queue.Queue, day int64)
+}
+
+// Messages stores the entries of queues.
+type Messages interface {
+	// Append adds each message at the tail of its queue, in the order given, and waits until all are durable.
+	// results has one element per element of in. A full queue gets the quota marker and queue.ErrQuota as
+	// smp.md 8.4 says. Messages to one queue keep the order of their calls.
+	Append(ctx context.Context, in []queue.NewMessage, results []queue.Appended)
+	// Acknowledge removes, for each element, the head of the queue if its id is ID, and waits until that is
+	// durable; then it tells the head that the queue has now (also if nothing was removed).
+	Acknowledge(ctx context.Context, in []queue.Acknowledgement, results []queue.Head)
+	// Heads returns the first entry of each queue, with one round trip at most.
+	Heads(ctx context.Context, qs []queue.Ref, results []queue.Head)
+	// NonEmpty reports for each queue whether it has entries, with one round trip at most and without reading
+	// bodies. Spec: smp.md 9.4.
+	NonEmpty(ctx context.Context, qs []queue.Ref) ([]bool, error)
+	// Size returns the number of entries of the queue including the quota marker, and its head without its body
+	// (nil when empty).
+	Size(ctx context.Context, q queue.Ref) (int, *queue.Message, error)
+	// Expire removes messages older than before (Unix seconds) from the head of each of these queues, stopping
+	// at the first entry that is younger or a quota marker. Spec: smp.md 8.5.
+	Expire(ctx context.Context, q queue.Ref, before int64) error
+	// ExpireAll does the same for every queue, in bounded steps, and returns how many messages it removed.
+	ExpireAll(ctx context.Context, before int64) (int64, error)
+}
