@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"sotto/services/smp/internal/probe"
+	"sotto/services/smp/internal/store/pgstore"
+)
+
+// migrate is the command migrate.
+func migrate(ctx context.Context, w io.Writer) error {
+	cfg, err := LoadConfig()
+	if err != nil {
+		return err
+	}
+	if cfg.DatabaseURL == "" {
+		return badSetting("SMP_DATABASE_URL is not set: name the Postgres database to migrate")
+	}
+	from, to, err := pgstore.Migrate(ctx, cfg.DatabaseURL)
+	if err != nil {
+		return databaseError(err)
+	}
+	if from == to {
+		_, err = fmt.Fprintf(w, "The schema is at version %d already.\n", to)
+	} else {
+		_, err = fmt.Fprintf(w, "Migrated the schema from version %d to %d.\n", from, to)
+	}
+	return err
+}
+
+// try is the command try.
+func try(ctx context.Context, args []string, w io.Writer) error {
+	if len(args) != 1 {
+		return badSetting("try takes one address: smp try smp://fingerprint@host")
+	}
+	if err := probe.Run(ctx, args[0], w); err != nil {
+		return errors.Join(errSaid, err)
+	}
+	return nil
+}

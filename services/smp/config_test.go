@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// setOnly makes the given settings the only ones of this test.
+func setOnly(t *testing.T, settings map[string]string) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, prefix+"_") {
+			t.Setenv(name, "") // restored at the end
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+}
+
+func TestEmptyEnvironmentLoads(t *testing.T) {
+	setOnly(t, nil)
+	c, err := LoadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c.Listen, []string{":5223"}) || c.Host != "localhost" || c.QueueQuota != 128 ||
+		c.MessageTTL != 21*24*time.Hour || !c.NewQueues || c.MinVersion != 6 || c.MaxVersion != 18 {
+		t.Errorf("defaults are not those of the specification: %+v", c)
+	}
+}
+
+func TestMistakesNameTheSetting(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		settings map[string]string
+		says     string
+	}{
+		"unknown":          {map[string]string{"SMP_LISTENN": ":1"}, "SMP_LISTENN"},
+		"not a number":     {map[string]string{"SMP_QUEUE_QUOTA": "many"}, "SMP_QUEUE_QUOTA"},
+		"not a duration":   {map[string]string{"SMP_MESSAGE_TTL": "21 days"}, "SMP_MESSAGE_TTL"},
+		"negative":         {map[string]string{"SMP_MESSAGE_TTL": "-1h"}, "SMP_MESSAGE_TTL"},
+		"no quota":         {map[string]string{"SMP_QUEUE_QUOTA": "0"}, "SMP_QUEUE_QUOTA"},
+		"versions":         {map[string]string{"SMP_MIN_VERSION": "9", "SMP_MAX_VERSION": "8"}, "SMP_MIN_VERSION"},
+		"version unknown":  {map[string]string{"SMP_MAX_VERSION": "19"}, "SMP_MAX_VERSION"},
+		"listen":           {map[string]string{"SMP_LISTEN": "5223"}, "SMP_LISTEN"},
+		"listen port":      {map[string]string{"SMP_LISTEN": ":http"}, "SMP_LISTEN"},
+		"host":             {map[string]string{"SMP_HOST": "smp example"}, "SMP_HOST"},
+		"host port":        {map[string]string{"SMP_HOST": "smp.example:x"}, "SMP_HOST"},
+		"password":         {map[string]string{"SMP_CREATE_PASSWORD": "a:b"}, "SMP_CREATE_PASSWORD"},
+		"password twice":   {map[string]string{"SMP_CREATE_PASSWORD": "a", "SMP_CREATE_PASSWORD_FILE": "b"}, "SMP_CREATE_PASSWORD_FILE"},
+		"password missing": {map[string]string{"SMP_CREATE_PASSWORD_FILE": "/does/not/exist"}, "SMP_CREATE_PASSWORD_FILE"},
+		"password empty":   {map[string]string{"SMP_CREATE_PASSWORD_FILE": empty}, "SMP_CREATE_PASSWORD_FILE"},
+		"half an identity": {map[string]string{"SMP_CERT": "server.crt"}, "SMP_CA_CERT"},
+		"log format":       {map[string]string{"SMP_LOG_FORMAT": "xml"}, "SMP_LOG_FORMAT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setOnly(t, c.settings)
+			_, err := LoadConfig()
+			var config configError
+			if !errors.As(err, &config) {
+				t.Fatalf("got %v, want a mistake in the settings", err)
+			}
+			if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%q does not name %s", err, c.says)
+			}
+		})
+	}
+}
+
+func TestSecretsComeFromFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	setOnly(t, map[string]string{"SMP_CREATE_PASSWORD_FILE": file})
+	c, err := LoadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.CreatePassword != "s3cret" {
+		t.Error("the password of the file was not used, or not trimmed")
+	}
+}
+
+func TestAdvertisedHosts(t *testing.T) {
+	for _, c := range []struct{ listen, host, want string }{
+		{":5223", "localhost", "localhost"},
+		{":15223", "localhost", "localhost:15223"},
+		{":15223", "smp.example.org:5223", "smp.example.org"},
+		{":15223", "smp.example.org,abcdefghijklmnop234567abcdefghijklmnop234567abcdefghijkl.onion:443", "smp.example.org,abcdefghijklmnop234567abcdefghijklmnop234567abcdefghijkl.onion:443"},
+		{":5223", "192.0.2.1", "192.0.2.1"},
+		{":5223", "2001:db8::1", "2001:db8::1"},
+		{":15223", "smp.example.org, smp.example.net", "smp.example.org,smp.example.net:15223"},
+	} {
+		setOnly(t, map[string]string{"SMP_LISTEN": c.listen, "SMP_HOST": c.host})
+		cfg, err := LoadConfig()
+		if err != nil {
+			t.Errorf("%s: %v", c.host, err)
+			continue
+		}
+		s, err := cfg.Hosts()
+		if err != nil {
+			t.Errorf("%s: %v", c.host, err)
+			continue
+		}
+		if _, got, _ := strings.Cut(s.String(), "@"); got != c.want {
+			t.Errorf("SMP_LISTEN=%s SMP_HOST=%s advertises %s, want %s", c.listen, c.host, got, c.want)
+		}
+	}
+}
+
+// TestEnvExample keeps the example, which is what operators read, complete and true.
+func TestEnvExample(t *testing.T) {
+	content, err := os.ReadFile("../../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		name := prefix + "_" + field.Tag.Get("envconfig")
+		line := "#" + name + "=" + field.Tag.Get("default")
+		if !strings.Contains("\n"+string(content), "\n"+line+"\n") {
+			t.Errorf(".env.example has no line %q", line)
+		}
+	}
+	known := make(map[string]bool)
+	for _, name := range settingNames() {
+		known[name] = true
+	}
+	for line := range strings.Lines(string(content)) {
+		name, _, ok := strings.Cut(strings.TrimPrefix(line, "#"), "=")
+		if ok && strings.HasPrefix(name, prefix+"_") && !strings.Contains(name, " ") && !known[name] {
+			t.Errorf(".env.example has %s, which no setting reads", name)
+		}
+	}
+}

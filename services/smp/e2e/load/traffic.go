@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"sotto/services/smp/e2e/relay"
+)
+
+// warmUp is traffic before what is measured.
+const warmUp = 3 * time.Second
+
+// measureTraffic lets many pairs send and receive as fast as they can, and compares with what Postgres alone does.
+func measureTraffic(ctx context.Context, s *settings, t *table) (err error) {
+	u, err := startRelay(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.end()) }()
+	d := time.Duration(s.seconds) * time.Second
+	before, err := reference(ctx, u.database.url, s.pairs, d)
+	if err != nil {
+		return fmt.Errorf("reference: %w", err)
+	}
+	u.database.calm(ctx)
+	measured, err := traffic(ctx, s, u, d)
+	if err != nil {
+		return err
+	}
+	u.database.calm(ctx)
+	after, err := reference(ctx, u.database.url, s.pairs, d)
+	if err != nil {
+		return fmt.Errorf("reference: %w", err)
+	}
+	bare := (before + after) / 2
+	t.heading("%d senders, %d recipients, one message of %d bytes in flight each, for %v", s.pairs, s.pairs, bodySize, d)
+	t.add("reference: bare COPY and DELETE", "%.0f/s", bare)
+	t.add("  before and after the traffic", "%.0f/s, %.0f/s", before, after)
+	t.add("delivered and acknowledged", "%.0f/s", measured.rate)
+	ratio := measured.rate / bare
+	t.aimed("  of the reference", ratio >= 0.5, "at least 0.50", "%.2f", ratio)
+	t.add("SEND to OK, median", "%s", milliseconds(measured.accept.quantile(0.50)))
+	t.add("SEND to OK, 99%", "%s", milliseconds(measured.accept.quantile(0.99)))
+	t.add("SEND to MSG, median", "%s", milliseconds(measured.arrive.quantile(0.50)))
+	t.add("SEND to MSG, 99%", "%s", milliseconds(measured.arrive.quantile(0.99)))
+	measured.used.report(t, measured.messages)
+	return nil
+}
+
+// measurement is what a time of traffic came to.
+type measurement struct {
+	messages       int64
+	rate           float64
+	accept, arrive durations
+	used           used
+}
+
+// traffic runs the pairs.
+func traffic(ctx context.Context, s *settings, u *under, d time.Duration) (*measurement, error) {
+	pairs := make([]*pair, s.pairs)
+	defer func() {
+		for _, p := range pairs {
+			if p != nil {
+				p.close()
+			}
+		}
+	}()
+	for i := range pairs {
+		var err error
+		if pairs[i], err = newPair(ctx, u.Relay); err != nil {
+			return nil, fmt.Errorf("connect a pair: %w", err)
+		}
+	}
+	stop, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 2*len(pairs))
+	var senders, recipients sync.WaitGroup
+	for _, p := range pairs {
+		senders.Go(func() { failed <- p.send(ctx, stop) })
+		recipients.Go(func() { failed <- p.receive(ctx) })
+	}
+	m, err := observe(ctx, pairs, u, d, failed)
+	cancel()
+	if err != nil {
+		for _, p := range pairs {
+			p.close()
+		}
+	}
+	senders.Wait()
+	for _, p := range pairs {
+		p.close()
+	}
+	recipients.Wait()
+	return collect(m, pairs, failed, err)
+}
+
+// observe counts what is acknowledged in the time after the warm-up.
+func observe(ctx context.Context, pairs []*pair, u *under, d time.Duration, failed <-chan error) (*measurement, error) {
+	count := func() (n int64) {
+		for _, p := range pairs {
+			n += p.acked.Load()
+		}
+		return n
+	}
+	if err := wait(ctx, warmUp, failed); err != nil {
+		return nil, err
+	}
+	began, first, meter := time.Now(), count(), newMeter(ctx, u)
+	if err := wait(ctx, d, failed); err != nil {
+		return nil, err
+	}
+	m := &measurement{messages: count() - first, used: meter.read()}
+	m.rate = float64(m.messages) / time.Since(began).Seconds()
+	return m, nil
+}
+
+// wait waits, unless something fails before.
+func wait(ctx context.Context, d time.Duration, failed <-chan error) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case err := <-failed:
+		return errors.Join(errors.New("a client has ended early"), err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// collect puts the pairs' times together, after all have ended.
+func collect(m *measurement, pairs []*pair, failed chan error, err error) (*measurement, error) {
+	close(failed)
+	for f := range failed {
+		err = errors.Join(err, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pairs {
+		m.accept = append(m.accept, p.accept...)
+		m.arrive = append(m.arrive, p.arrive...)
+	}
+	return m, nil
+}
+
+// used is processor time by who took it; negative where it is not known.
+type used struct {
+	took                     time.Duration
+	relay, postgres, clients time.Duration
+}
+
+// meter measures processor time from when it was made.
+type meter struct {
+	began                    time.Time
+	pid, postgres            int
+	relay, database, clients time.Duration
+}
+
+func newMeter(ctx context.Context, u *under) *meter {
+	m := &meter{pid: u.Pid(), postgres: u.database.server(ctx)}
+	m.began, m.relay, m.database, m.clients = time.Now(), cpu(m.pid), treeCPU(m.postgres), ownCPU()
+	return m
+}
+
+func (m *meter) read() used {
+	return used{time.Since(m.began), since(m.relay, cpu(m.pid)), since(m.database, treeCPU(m.postgres)), ownCPU() - m.clients}
+}
+
+// since is the time between two readings, -1 if one of them failed.
+func since(before, after time.Duration) time.Duration {
+	if before < 0 || after < 0 {
+		return -1
+	}
+	return after - before
+}
+
+func cpu(pid int) time.Duration {
+	u, err := relay.UsageOf(pid)
+	if err != nil {
+		return -1
+	}
+	return u.CPU
+}
+
+func treeCPU(pid int) time.Duration {
+	if pid <= 0 {
+		return -1
+	}
+	d, err := relay.TreeCPU(pid)
+	if err != nil {
+		return -1
+	}
+	return d
+}
+
+func ownCPU() time.Duration {
+	var r syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// report adds the processor time for each of n messages.
+func (u used) report(t *table, n int64) {
+	for _, one := range []struct {
+		name string
+		d    time.Duration
+	}{{"relay", u.relay}, {"Postgres", u.postgres}, {"clients", u.clients}} {
+		if one.d < 0 || n == 0 {
+			t.add("processor time of "+one.name, "not known")
+			continue
+		}
+		t.add("processor time of "+one.name, "%d us a message, %.0f%% of one processor",
+			(one.d / time.Duration(n)).Microseconds(), 100*one.d.Seconds()/u.took.Seconds())
+	}
+	if u.relay >= 0 && u.postgres >= 0 && n > 0 {
+		served := (u.relay + u.postgres).Seconds() / float64(n)
+		t.add("  relay and Postgres alone would allow", "%.0f/s on one processor", 1/served)
+	}
+}
