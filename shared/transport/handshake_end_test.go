@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -220,4 +221,42 @@ func (s *spy) SetDeadline(t time.Time) error {
 func (s *spy) Close() error {
 	s.look()
 	return s.Conn.Close()
+}
+
+// TestReadsEndWithRecords checks that reading stays within records, however they arrive: crypto/tls keeps the largest
+// buffer that one read took.
+func TestReadsEndWithRecords(t *testing.T) {
+	block := func(n int) []byte { return append([]byte{recordApplication, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...) }
+	stream := slices.Concat(block(16401), block(16401), block(16640), block(30), block(0), block(16401))
+	for _, piece := range []int{1, 4, 5, 1000, 16406, 1 << 20} {
+		inner, peer := net.Pipe()
+		go func() {
+			for part := range slices.Chunk(stream, piece) {
+				_, _ = peer.Write(part)
+			}
+			peer.Close()
+		}()
+		b := newBinding(inner, clientReads)
+		b.stop()
+		var got []byte
+		p := make([]byte, 1<<16)
+		for {
+			n, err := b.Read(p)
+			got = append(got, p[:n]...)
+			if err != nil {
+				break
+			}
+			if n > blockRecord {
+				t.Fatalf("pieces of %d: a read of %d bytes", piece, n)
+			}
+			for _, end := range []int{blockRecord, 2 * blockRecord, 2*blockRecord + recordHeader + 16640} {
+				if len(got)-n < end && end < len(got) {
+					t.Fatalf("pieces of %d: a read across the end of a record, to %d", piece, len(got))
+				}
+			}
+		}
+		if !bytes.Equal(got, stream) {
+			t.Fatalf("pieces of %d: other bytes than were sent", piece)
+		}
+	}
 }

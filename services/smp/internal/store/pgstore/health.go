@@ -50,10 +50,11 @@ func (h *health) note(err error) {
 			h.away = false
 			h.log.Info().Msg("database is back")
 		}
-	case h.since.IsZero():
+	case h.since.IsZero() && !timedOut(err): // one that timed out has not answered for long already
 		h.failed.Store(true)
 		h.since = now
 	case !h.away && now.Sub(h.since) >= worthAWord:
+		h.failed.Store(true)
 		h.away = true
 		h.log.Error().Str("cause", pg.Safe(err)).Msg("database is away; waiting for it")
 	}
