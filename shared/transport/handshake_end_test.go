@@ -226,7 +226,9 @@ func (s *spy) Close() error {
 // TestReadsEndWithRecords checks that reading stays within records, however they arrive: crypto/tls keeps the largest
 // buffer that one read took.
 func TestReadsEndWithRecords(t *testing.T) {
-	block := func(n int) []byte { return append([]byte{recordApplication, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...) }
+	block := func(n int) []byte {
+		return append([]byte{recordApplication, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...)
+	}
 	stream := slices.Concat(block(16401), block(16401), block(16640), block(30), block(0), block(16401))
 	for _, piece := range []int{1, 4, 5, 1000, 16406, 1 << 20} {
 		inner, peer := net.Pipe()
