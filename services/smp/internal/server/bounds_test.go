@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -274,11 +275,11 @@ func TestGoroutines(t *testing.T) {
 		bob := dial(t, r, client.Options{})
 		full := fill(bob, 20, false)
 		synctest.Wait()
-		before := runtime.NumGoroutine()
+		before := bubbleGoroutines()
 		expect := func(each int, when string) {
 			t.Helper()
 			synctest.Wait()
-			if n := runtime.NumGoroutine() - before; n != clients*each {
+			if n := bubbleGoroutines() - before; n != clients*each {
 				t.Errorf("%s: %d goroutines for %d clients", when, n, clients)
 			}
 		}
@@ -311,6 +312,15 @@ func TestGoroutines(t *testing.T) {
 			t.Errorf("%d subscriptions are left", n)
 		}
 	})
+}
+
+// bubbleGoroutines counts the goroutines of the caller's bubble. Others, such as the runtime's own, come and go.
+func bubbleGoroutines() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	_, bubble, _ := bytes.Cut(stacks, []byte("synctest bubble ")) // the caller's stack comes first
+	bubble, _, _ = bytes.Cut(bubble, []byte("]"))
+	return bytes.Count(stacks, fmt.Appendf(nil, "synctest bubble %s]:", bubble))
 }
 
 // TestShutdown: what is at hand is answered before the connection is closed; who does not take it is cut off.
