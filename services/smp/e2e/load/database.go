@@ -70,6 +70,15 @@ func (d *database) calm(ctx context.Context) {
 	_ = execute(ctx, d.url, "CHECKPOINT")
 }
 
+// commits returns how many transactions the database has committed so far. Postgres counts a session's with up to a
+// second's delay.
+func (d *database) commits(ctx context.Context) (n int64, err error) {
+	err = connected(ctx, d.admin, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT xact_commit FROM pg_stat_database WHERE datname = $1", d.name).Scan(&n)
+	})
+	return n, err
+}
+
 // server finds the process of Postgres itself, 0 if it is not on this machine.
 func (d *database) server(ctx context.Context) int {
 	pid := 0
