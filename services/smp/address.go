@@ -12,10 +12,10 @@ import (
 	"sotto/shared/smp"
 )
 
-// address is what people enter in the app.
+// addressText is what people enter in the app.
 //
 // Spec: smp.md 1.4
-func address(cfg *Config, id *identity.Identity, withPassword bool) string {
+func addressText(cfg *Config, id *identity.Identity, withPassword bool) string {
 	s, err := cfg.Hosts()
 	if err != nil {
 		panic("settings were validated")
@@ -49,7 +49,7 @@ func printAddress(args []string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	text := address(cfg, id, withPassword)
+	text := addressText(cfg, id, withPassword)
 	if plain {
 		_, err = fmt.Fprintln(w, text)
 		return err
@@ -124,7 +124,7 @@ func initIdentity(w io.Writer) error {
 		_, err = fmt.Fprintln(w, "The identity exists already; nothing was changed.")
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(w, address(cfg, id, true))
+		_, err = fmt.Fprintln(w, addressText(cfg, id, true))
 	}
 	return err
 }

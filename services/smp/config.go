@@ -13,6 +13,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"sotto/services/smp/internal/server"
+	"sotto/shared/address"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )
@@ -259,7 +260,7 @@ func (c *Config) Hosts() (smp.Server, error) {
 		s.Port = ""
 	}
 	for _, text := range list {
-		host, ok := smp.ParseHost(strings.TrimSpace(text))
+		host, ok := address.ParseHost(strings.TrimSpace(text))
 		if !ok {
 			return s, badSetting("SMP_HOST has %q, which is not a host name or address", strings.TrimSpace(text))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"sotto/services/smp/internal/client"
 	"sotto/services/smp/internal/queue"
+	"sotto/shared/address"
 	"sotto/shared/auth"
 	"sotto/shared/smp"
 )
@@ -53,7 +54,7 @@ func localEnd(listen string) ([]smp.Host, string, error) {
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		host = "localhost"
 	}
-	local, ok := smp.ParseHost(host)
+	local, ok := address.ParseHost(host)
 	if !ok {
 		return nil, "", badSetting("SMP_LISTEN has a host that cannot be connected to")
 	}

@@ -160,7 +160,7 @@ func announce(w io.Writer, cfg *Config, id *identity.Identity, made bool, listen
 	case cfg.CreatePassword != "":
 		queues = "those who know the password"
 	}
-	s := address(cfg, id, writesToTerminal(w))
+	s := addressText(cfg, id, writesToTerminal(w))
 	fmt.Fprintf(w, "smp %s\n", version)
 	fmt.Fprintf(w, "  identity     %s\n", keys)
 	fmt.Fprintf(w, "  storage      postgres, %s\n", pg.Describe(cfg.DatabaseURL))

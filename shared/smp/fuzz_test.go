@@ -199,47 +199,6 @@ func FuzzParseServiceResponse(f *testing.F) {
 	})
 }
 
-func FuzzParseAddress(f *testing.F) {
-	for _, c := range loadAddresses(f) {
-		f.Add(c.Input)
-	}
-	f.Fuzz(func(t *testing.T, address string) {
-		s, err := smp.ParseAddress(address)
-		if err != nil {
-			return
-		}
-		r := wire.NewReader(s.AppendServer(nil))
-		if read := smp.ReadServer(&r); r.Done() != nil || !read.Equal(s) {
-			t.Fatalf("%q does not survive its binary form", address)
-		}
-		if s.Port != "" && s.Hosts[len(s.Hosts)-1].Kind() == smp.IPv6 {
-			return // printed without brackets, so the port becomes a part of it
-		}
-		if again, err := smp.ParseAddress(s.String()); err != nil || !reflect.DeepEqual(again, s) {
-			t.Fatalf("%q became %q: %v", address, s.String(), err)
-		}
-	})
-}
-
-func FuzzReadServer(f *testing.F) {
-	for _, c := range loadAddresses(f) {
-		f.Add([]byte(c.Encoded))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r := wire.NewReader(b)
-		s := smp.ReadServer(&r)
-		if r.Done() != nil {
-			return
-		}
-		first := s.AppendServer(nil)
-		r = wire.NewReader(first)
-		if again := smp.ReadServer(&r); r.Done() != nil || !reflect.DeepEqual(again, s) {
-			t.Fatalf("%q became %q", b, first)
-		}
-		_ = s.String()
-	})
-}
-
 func FuzzParseReceived(f *testing.F) {
 	all := loadMessages(f)
 	for _, c := range all.Cases {

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestImports holds the line that the codec is one: of ours it imports wire and key alone, nothing of others, and
+// TestImports holds the line that the codec is one: of ours it imports wire, key and address alone, nothing of others, and
 // nothing of the standard library that does I/O.
 func TestImports(t *testing.T) {
-	ours := map[string]bool{"sotto/shared/wire": true, "sotto/shared/key": true}
+	ours := map[string]bool{"sotto/shared/wire": true, "sotto/shared/key": true, "sotto/shared/address": true}
 	forbidden := map[string]bool{
 		"bufio": true, "context": true, "io/fs": true, "log": true, "log/slog": true, "net": true, "net/http": true,
 		"os": true, "os/exec": true, "syscall": true, "unsafe": true,

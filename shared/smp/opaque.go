@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"sotto/shared/address"
 	"sotto/shared/wire"
 )
 
@@ -28,34 +29,10 @@ func (MessageID) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[messag
 // MarshalText keeps message ids out of JSON and logs.
 func (MessageID) MarshalText() ([]byte, error) { return []byte("[message]"), nil }
 
-// BasicAuth is the password for creating queues and for proxying, 0 to 255 bytes. It never prints itself. Compare it
-// in constant time.
+// BasicAuth is the password for creating queues and for proxying.
 //
 // Spec: smp.md 1.6
-type BasicAuth []byte
-
-// Format keeps passwords out of logs and errors, whatever the verb.
-func (BasicAuth) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[password]") }
-
-// MarshalText keeps passwords out of JSON and logs.
-func (BasicAuth) MarshalText() ([]byte, error) { return []byte("[password]"), nil }
-
-// Valid reports whether each byte, taken as a Latin-1 character, is printable and none of white space, "@", ":", "/"
-// and the soft hyphen, and the whole is short enough for the wire.
-//
-// Spec: smp.md 1.6
-func (a BasicAuth) Valid() bool {
-	if len(a) > maxStr {
-		return false
-	}
-	for _, c := range a {
-		switch {
-		case c <= ' ', c >= 0x7f && c <= 0xa0, c == 0xad, c == '@', c == ':', c == '/':
-			return false
-		}
-	}
-	return true
-}
+type BasicAuth = address.Password
 
 // maxStr is the longest byte string with a length of one byte.
 const maxStr = 255

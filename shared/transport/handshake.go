@@ -54,6 +54,11 @@ type ClientConfig struct {
 	ServerName string
 	// Now is the clock for the dates of certificates, nil for time.Now.
 	Now func() time.Time
+	// MinVersion and MaxVersion bound the version of TLS; 0: those of the profile, 1.2 and 1.3.
+	MinVersion, MaxVersion uint16
+	// Verify, if set, checks the peer's chain, in DER, leaf first, in place of the check against Fingerprint: for
+	// a port that shows its web certificate to those who send SNI.
+	Verify func(chain [][]byte) error
 }
 
 // ServerHandshake runs the relay's side of TLS on raw and derives the session id. It ends when ctx ends, and within
@@ -85,10 +90,20 @@ func ClientHandshake(ctx context.Context, raw net.Conn, cfg ClientConfig) (*Sess
 	}
 	config := clientConfig(cfg.ALPN)
 	config.ServerName = cfg.ServerName
-	config.VerifyConnection = func(state tls.ConnectionState) error {
-		_, err := identity.VerifyChain(rawChain(state.PeerCertificates), cfg.Fingerprint, now())
-		return err
+	if cfg.MinVersion != 0 {
+		config.MinVersion = cfg.MinVersion
 	}
+	if cfg.MaxVersion != 0 {
+		config.MaxVersion = cfg.MaxVersion
+	}
+	verify := cfg.Verify
+	if verify == nil {
+		verify = func(chain [][]byte) error {
+			_, err := identity.VerifyChain(chain, cfg.Fingerprint, now())
+			return err
+		}
+	}
+	config.VerifyConnection = func(state tls.ConnectionState) error { return verify(rawChain(state.PeerCertificates)) }
 	return clientHandshake(ctx, raw, config)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"sotto/shared/address"
 	"sotto/shared/identity"
 	"sotto/shared/smp"
 	"sotto/shared/transport"
@@ -133,10 +134,10 @@ func dialError(ctx context.Context, stage Stage, err error) error {
 func Address(server smp.Server) (string, error) {
 	port := server.Port
 	if port == "" {
-		port = smp.DefaultPort
+		port = address.SMP.DefaultPort()
 	}
 	for _, host := range server.Hosts {
-		if host.Kind() != smp.Onion {
+		if host.Kind() != address.Onion {
 			return net.JoinHostPort(string(host), port), nil
 		}
 	}

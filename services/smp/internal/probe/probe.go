@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"sotto/services/smp/internal/client"
+	"sotto/shared/address"
 	"sotto/shared/auth"
+	"sotto/shared/report"
 	"sotto/shared/smp"
 )
 
@@ -34,13 +36,13 @@ type prober struct {
 	options client.Options
 	connect time.Duration // bounds each connection
 	command time.Duration // bounds each command
-	report  report
+	report  *report.Report
 }
 
 func newProber(server smp.Server, out io.Writer) *prober {
 	return &prober{
 		server: server, connect: connectTimeout, command: commandTimeout,
-		report: report{out: out, terminal: isTerminal(out), now: time.Now},
+		report: report.New(out),
 	}
 }
 
@@ -60,24 +62,24 @@ func Run(ctx context.Context, address string, out io.Writer) error {
 
 // run connects and goes through both parts of the test.
 func (p *prober) run(ctx context.Context) error {
-	p.report.title("Testing the relay at " + p.host)
-	began := p.report.now()
+	p.report.Title("Testing the relay at " + p.host)
+	began := p.report.Now()
 	recipient, err := p.dial(ctx, "connect", "TLS and identity", "hello")
 	if err != nil {
 		return p.fail(err)
 	}
 	defer recipient.Close()
-	p.report.line("protocol version", strconv.Itoa(int(recipient.Version())))
+	p.report.Line("protocol version", strconv.Itoa(int(recipient.Version())))
 
-	p.report.title(`What the app's "Test server" does`)
+	p.report.Title(`What the app's "Test server" does`)
 	if err := p.appTest(ctx, recipient); err != nil {
 		return p.fail(err)
 	}
-	p.report.title("A conversation")
+	p.report.Title("A conversation")
 	if err := p.conversation(ctx, recipient); err != nil {
 		return p.fail(err)
 	}
-	p.report.title("The relay works (" + duration(p.report.now().Sub(began)) + ").")
+	p.report.Title("The relay works (" + report.Duration(p.report.Now().Sub(began)) + ").")
 	return nil
 }
 
@@ -88,14 +90,14 @@ func (p *prober) dial(ctx context.Context, names ...string) (*client.Client, err
 	options := p.options
 	options.OnStage = func(stage client.Stage) {
 		if next := int(stage) + 1; next < len(names) {
-			p.report.done()
-			p.report.begin(names[next])
+			p.report.Done()
+			p.report.Begin(names[next])
 		}
 	}
-	p.report.begin(names[0])
+	p.report.Begin(names[0])
 	c, err := client.Dial(ctx, p.server, options)
 	if err == nil {
-		p.report.done()
+		p.report.Done()
 	}
 	return c, err
 }
@@ -104,11 +106,11 @@ func (p *prober) dial(ctx context.Context, names ...string) (*client.Client, err
 func (p *prober) step(ctx context.Context, name string, run func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.command)
 	defer cancel()
-	p.report.begin(name)
+	p.report.Begin(name)
 	if err := run(ctx); err != nil {
 		return err
 	}
-	p.report.done()
+	p.report.Done()
 	return nil
 }
 
@@ -243,15 +245,15 @@ func receive(ctx context.Context, c *client.Client, q *client.Queue, body []byte
 // fail ends the report with the reason for err.
 func (p *prober) fail(err error) error {
 	f := &Failure{Reason: p.explain(err), Err: err}
-	p.report.failed(f.Reason)
+	p.report.Failed(f.Reason)
 	return f
 }
 
-// splitHost returns host and port apart, for sentences.
-func (p *prober) splitHost() (host, port string) {
+// place is where the relay is, for sentences.
+func (p *prober) place() report.Place {
 	host, port, err := net.SplitHostPort(p.host)
 	if err != nil {
-		return p.host, smp.DefaultPort
+		host, port = p.host, address.SMP.DefaultPort()
 	}
-	return host, port
+	return report.Place{Host: host, Port: port, Waited: p.connect}
 }

@@ -1,14 +1,15 @@
-package smp_test
+package address_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
+	"sotto/shared/address"
 	"sotto/shared/internal/vectors"
-	"sotto/shared/smp"
 	"sotto/shared/wire"
 )
 
@@ -37,9 +38,9 @@ func TestAddressVectors(t *testing.T) {
 	valid := 0
 	for _, c := range cases {
 		t.Run(c.Input, func(t *testing.T) {
-			got, err := smp.ParseAddress(c.Input)
+			got, err := address.Parse(address.SMP, c.Input)
 			if !c.Valid {
-				if !errors.Is(err, smp.ErrAddress) {
+				if !errors.Is(err, address.ErrAddress) {
 					t.Fatalf("error %v", err)
 				}
 				return
@@ -54,17 +55,19 @@ func TestAddressVectors(t *testing.T) {
 	t.Logf("checked %d cases, %d valid", len(cases), valid)
 }
 
-func (c addressVector) check(t *testing.T, got smp.Server) {
+func (c addressVector) check(t *testing.T, got address.Server) {
 	t.Helper()
-	want := smp.Server{Fingerprint: c.Fingerprint, Port: c.Port}
+	want := address.Server{Fingerprint: c.Fingerprint, Port: c.Port}
 	for _, h := range c.Hosts {
-		want.Hosts = append(want.Hosts, smp.Host(h))
+		want.Hosts = append(want.Hosts, address.Host(h))
 	}
-	_, want.Password = password(c.Password)
+	if c.Password != nil {
+		want.Password = address.Password(*c.Password)
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %#v, %s", got, got.String())
 	}
-	kinds := map[smp.HostKind]string{smp.Domain: "domain", smp.Onion: "onion", smp.IPv4: "ipv4", smp.IPv6: "ipv6"}
+	kinds := map[address.HostKind]string{address.Domain: "domain", address.Onion: "onion", address.IPv4: "ipv4", address.IPv6: "ipv6"}
 	for i, h := range got.Hosts {
 		if kinds[h.Kind()] != c.Kinds[i] {
 			t.Errorf("host %d is %s, want %s", i, kinds[h.Kind()], c.Kinds[i])
@@ -73,44 +76,44 @@ func (c addressVector) check(t *testing.T, got smp.Server) {
 	if got.String() != c.Canonical {
 		t.Errorf("printed %s, want %s", got.String(), c.Canonical)
 	}
-	checkBytes(t, "binary form", got.AppendServer(nil), c.Encoded)
+	sameBytes(t, "binary form", got.AppendServer(nil), c.Encoded)
 	r := wire.NewReader(c.Encoded)
-	read := smp.ReadServer(&r)
+	read := address.ReadServer(&r)
 	if err := r.Done(); err != nil || !read.Equal(got) || read.Password != nil {
 		t.Errorf("read from the binary form: %s, %v", read.String(), err)
 	}
 	for n := range c.Encoded {
 		r := wire.NewReader(c.Encoded[:n])
-		if smp.ReadServer(&r); r.Done() == nil {
+		if address.ReadServer(&r); r.Done() == nil {
 			t.Errorf("first %d bytes of the binary form were accepted", n)
 		}
 	}
 	// The older binary form, which this protocol does not use any more, has one host without a count.
 	legacy := wire.AppendStr(nil, []byte(got.Hosts[0]))
 	legacy = wire.AppendStr(wire.AppendStr(legacy, []byte(got.Port)), got.Fingerprint)
-	checkBytes(t, "older binary form", legacy, c.Legacy)
+	sameBytes(t, "older binary form", legacy, c.Legacy)
 }
 
 func TestHosts(t *testing.T) {
 	for in, want := range map[string]struct {
-		host smp.Host
-		kind smp.HostKind
+		host address.Host
+		kind address.HostKind
 	}{
-		"1.2.3.4":                {"1.2.3.4", smp.IPv4},
-		"1.2.3":                  {"1.2.3", smp.Domain},
-		"1.2.3.4.example.com":    {"1.2.3.4.example.com", smp.Domain},
-		"::":                     {"::", smp.IPv6},
-		"[2001:DB8:0:0:0:0:0:1]": {"2001:db8::1", smp.IPv6},
-		"2001:db8:0::1":          {"2001:db8::1", smp.IPv6},
-		"[::ffff:1.2.3.4]":       {"::ffff:102:304", smp.IPv6},
-		"beef":                   {"beef", smp.Domain},
-		".onion":                 {".onion", smp.Onion},
-		"a2.onion":               {"a2.onion", smp.Onion},
-		"onion":                  {"onion", smp.Domain},
-		"пример.рф":              {"пример.рф", smp.Domain},
-		"[abc":                   {"[abc", smp.Domain},
+		"1.2.3.4":                {"1.2.3.4", address.IPv4},
+		"1.2.3":                  {"1.2.3", address.Domain},
+		"1.2.3.4.example.com":    {"1.2.3.4.example.com", address.Domain},
+		"::":                     {"::", address.IPv6},
+		"[2001:DB8:0:0:0:0:0:1]": {"2001:db8::1", address.IPv6},
+		"2001:db8:0::1":          {"2001:db8::1", address.IPv6},
+		"[::ffff:1.2.3.4]":       {"::ffff:102:304", address.IPv6},
+		"beef":                   {"beef", address.Domain},
+		".onion":                 {".onion", address.Onion},
+		"a2.onion":               {"a2.onion", address.Onion},
+		"onion":                  {"onion", address.Domain},
+		"пример.рф":              {"пример.рф", address.Domain},
+		"[abc":                   {"[abc", address.Domain},
 	} {
-		got, ok := smp.ParseHost(in)
+		got, ok := address.ParseHost(in)
 		if !ok || got != want.host || got.Kind() != want.kind {
 			t.Errorf("%q: %q, kind %d, %v", in, string(got), got.Kind(), ok)
 		}
@@ -119,7 +122,7 @@ func TestHosts(t *testing.T) {
 		"", "a b", "a/b", "a#b", "a;b", "a,b", "a:b", "a\tb", "a\nb", "A.onion", "a.b.onion", "::ffff:1.2.3.4", "fe80::1%eth0",
 		"[fe80::1%eth0]", "[1.2.3.4:5]", ":::", strings.Repeat("a", 256),
 	} {
-		if got, ok := smp.ParseHost(in); ok {
+		if got, ok := address.ParseHost(in); ok {
 			t.Errorf("%q was accepted as %q", in, string(got))
 		}
 	}
@@ -140,7 +143,7 @@ func TestAddresses(t *testing.T) {
 		"smp://AAA=@a":            "smp://AAA=@a",
 		fp + "@a.onion,b.onion:1": fp + "@a.onion,b.onion:1",
 	} {
-		got, err := smp.ParseAddress(in)
+		got, err := address.Parse(address.SMP, in)
 		if err != nil || got.String() != want {
 			t.Errorf("%s: %s, %v", in, got.String(), err)
 		}
@@ -151,15 +154,15 @@ func TestAddresses(t *testing.T) {
 		fp + "@a\n" + fp + "@a", fp + "@a\n", fp + "@a:99999999999999999999", fp + "@[::1", fp + "@[::1]x", fp + "@[a]:x", fp + "@a#", fp + ":p\xadw@a",
 		fp + ":" + strings.Repeat("p", 256) + "@a", fp + "@" + strings.Repeat("a", 256), fp + "@" + strings.Repeat("a,", 255) + "a",
 	} {
-		if got, err := smp.ParseAddress(in); !errors.Is(err, smp.ErrAddress) {
+		if got, err := address.Parse(address.SMP, in); !errors.Is(err, address.ErrAddress) {
 			t.Errorf("%s: %s, %v", in, got.String(), err)
 		}
 	}
 }
 
 func TestServerEqual(t *testing.T) {
-	parse := func(s string) smp.Server {
-		server, err := smp.ParseAddress(s)
+	parse := func(s string) address.Server {
+		server, err := address.Parse(address.SMP, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,59 +179,38 @@ func TestServerEqual(t *testing.T) {
 	}
 }
 
-// TestRedaction: nothing that identifies anybody is printed, whatever the verb and however deep it is nested.
+// TestRedaction: nothing that identifies a relay or opens it is printed, whatever the verb.
 func TestRedaction(t *testing.T) {
-	server, err := smp.ParseAddress("smp://c2VjcmV0:secret@secret.onion")
+	server, err := address.Parse(address.XFTP, "xftp://c2VjcmV0:secret@secret.onion")
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := []byte("secret")
-	id := wire.EntityID(secret)
-	values := []any{
-		smp.NEW{BasicAuth: secret, Queue: &smp.QueueRequest{}},
-		smp.LinkRequest{LinkID: id, SenderID: id, FixedData: secret, UserData: secret},
-		smp.LSET{LinkID: id, FixedData: secret, UserData: secret},
-		smp.ACK{MessageID: secret},
-		smp.SEND{Body: secret},
-		smp.PRXY{Server: server, BasicAuth: secret},
-		smp.PFWD{Encrypted: secret},
-		smp.RFWD{Encrypted: secret},
-		server, server.Hosts,
-		smp.IDS{RecipientID: id, SenderID: id, LinkID: id, ServiceID: id},
-		smp.LNK{SenderID: id, FixedData: secret, UserData: secret},
-		smp.SOK{ServiceID: id},
-		smp.MSG{MessageID: secret, EncryptedBody: secret},
-		smp.NID{NotifierID: id},
-		smp.NMSG{EncryptedMeta: secret},
-		smp.INFO{JSON: secret},
-		smp.PKEY{SessionID: id},
-		smp.RRES{Encrypted: secret},
-		smp.PRES{Encrypted: secret},
-		smp.ForwardTransmission{CorrID: wire.CorrID(secret), Encrypted: secret},
-		smp.ForwardResponse{CorrID: wire.CorrID(secret), Encrypted: secret},
-		smp.Received{Body: secret},
-		smp.NotificationMeta{MessageID: secret},
-		smp.ServerHello{SessionID: id},
-		smp.ServiceResponse{ServiceID: id},
-		smp.SubscriptionInfo{Delivered: secret},
-		smp.HeadInfo{MessageID: secret},
-	}
-	leaks := []string{"secret", "736563726574", "c2VjcmV0", "115 101 99", "163 145 143", "0x73"}
-	for _, v := range values {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o"} {
-			printed := fmt.Sprintf(verb, v)
-			for _, leak := range leaks {
-				if strings.Contains(strings.ToLower(printed), strings.ToLower(leak)) {
+	for _, v := range []any{server, &server, server.Hosts, server.Hosts[0], server.Password} {
+		for _, verb := range []string{"%v", "%+v", "%s", "%q", "%x"} {
+			printed := strings.ToLower(fmt.Sprintf(verb, v))
+			for _, leak := range []string{"secret", "736563726574", "c2vjcmv0"} {
+				if strings.Contains(printed, leak) {
 					t.Errorf("%T printed with %s: %s", v, verb, printed)
 				}
 			}
 		}
 	}
-	for _, m := range []interface{ MarshalText() ([]byte, error) }{
-		server, server.Hosts[0], smp.Opaque(secret), smp.MessageID(secret), smp.BasicAuth(secret),
-	} {
-		if got, err := m.MarshalText(); err != nil || strings.Contains(string(got), "secret") {
-			t.Errorf("%T: %s, %v", m, got, err)
-		}
+}
+
+// TestSchemes: the protocols have ports of their own, and one's address is not the other's.
+func TestSchemes(t *testing.T) {
+	s, err := address.Parse(address.XFTP, "xftp://AAAA:pw@a,b:444")
+	if err != nil || s.String() != "xftp://AAAA:pw@a,b:444" || s.Scheme.DefaultPort() != "443" {
+		t.Errorf("%s %v", s.String(), err)
+	}
+	if _, err := address.Parse(address.XFTP, "smp://AAAA@a"); !errors.Is(err, address.ErrAddress) {
+		t.Errorf("an address of another protocol: %v", err)
+	}
+}
+
+func sameBytes(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s:\n got %x\nwant %x", what, got, want)
 	}
 }

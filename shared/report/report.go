@@ -1,4 +1,6 @@
-package probe
+// Package report tells a person how the test of a relay goes: a line for each step with the time it took, then that the
+// relay works, or in plain words why it does not. It never prints what could move a terminal's cursor.
+package report
 
 import (
 	"fmt"
@@ -10,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// report writes the lines of a test: on a terminal with a mark that appears while a step runs, elsewhere as plain
+// Report writes the lines of a test: on a terminal with a mark that appears while a step runs, elsewhere as plain
 // text once it is over.
-type report struct {
+type Report struct {
 	out      io.Writer
 	terminal bool
 	now      func() time.Time
@@ -20,6 +22,14 @@ type report struct {
 	began    time.Time
 	titled   bool
 }
+
+// New returns a report to out, with colours if that is a terminal.
+func New(out io.Writer) *Report {
+	return &Report{out: out, terminal: isTerminal(out), now: time.Now}
+}
+
+// Now is the clock of the report.
+func (r *Report) Now() time.Time { return r.now() }
 
 // nameWidth is the width of the column of names.
 const nameWidth = 34
@@ -48,15 +58,15 @@ func isTerminal(out io.Writer) bool {
 }
 
 // style wraps s in an ANSI style, on terminals.
-func (r *report) style(style, s string) string {
+func (r *Report) style(style, s string) string {
 	if !r.terminal {
 		return s
 	}
 	return style + s + plain
 }
 
-// title writes a heading, with an empty line before it unless it is the first.
-func (r *report) title(s string) {
+// Title writes a heading, with an empty line before it unless it is the first.
+func (r *Report) Title(s string) {
 	if r.titled {
 		fmt.Fprintln(r.out)
 	}
@@ -64,24 +74,24 @@ func (r *report) title(s string) {
 	fmt.Fprintln(r.out, r.style(bold, s))
 }
 
-// begin starts a step.
-func (r *report) begin(name string) {
+// Begin starts a step.
+func (r *Report) Begin(name string) {
 	r.step, r.began = name, r.now()
 	if r.terminal {
 		fmt.Fprintf(r.out, "  %s %s", r.style(dim, "..."), name)
 	}
 }
 
-// done ends the step at work well.
-func (r *report) done() { r.end(green, "ok") }
+// Done ends the step at work well.
+func (r *Report) Done() { r.end(green, "ok") }
 
-// line writes something that takes no time.
-func (r *report) line(name, value string) {
+// Line writes something that takes no time.
+func (r *Report) Line(name, value string) {
 	fmt.Fprintf(r.out, "  %s  %-*s%*s\n", r.style(green, "ok"), nameWidth, name, timeWidth, value)
 }
 
-// failed ends the step at work, if there is one, and tells the reason.
-func (r *report) failed(reason string) {
+// Failed ends the step at work, if there is one, and tells the reason.
+func (r *Report) Failed(reason string) {
 	if r.step != "" {
 		r.end(red, "--")
 		fmt.Fprintln(r.out)
@@ -89,17 +99,17 @@ func (r *report) failed(reason string) {
 	fmt.Fprintf(r.out, "%s\n%s\n", r.style(red, "The test failed."), wrap(reason))
 }
 
-func (r *report) end(style, mark string) {
+func (r *Report) end(style, mark string) {
 	if r.terminal {
 		fmt.Fprint(r.out, erase)
 	}
-	took := duration(r.now().Sub(r.began))
+	took := Duration(r.now().Sub(r.began))
 	fmt.Fprintf(r.out, "  %s  %-*s%*s\n", r.style(style, mark), nameWidth, r.step, timeWidth, took)
 	r.step = ""
 }
 
-// duration renders d for people: 1.2 ms, 340.0 ms, 2.5 s.
-func duration(d time.Duration) string {
+// Duration renders d for people: 1.2 ms, 340.0 ms, 2.5 s.
+func Duration(d time.Duration) string {
 	if d < time.Second {
 		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 	}
@@ -130,8 +140,8 @@ func wrap(text string) string {
 	return b.String()
 }
 
-// printable replaces what could move a terminal's cursor, in text that others chose.
-func printable(s string) string {
+// Printable replaces what could move a terminal's cursor, in text that others chose.
+func Printable(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c == utf8.RuneError || !unicode.IsPrint(c) {
 			return '?'

@@ -1,4 +1,6 @@
-package smp
+// Package address has the addresses of relays: which protocol they speak, who they are and where they are found. It does
+// no I/O.
+package address
 
 import (
 	"bytes"
@@ -13,19 +15,41 @@ import (
 	"sotto/shared/wire"
 )
 
-// Ports of relays.
-//
-// Spec: smp.md 1.4
+// Scheme is the protocol that a relay speaks.
+type Scheme uint8
+
+// Schemes.
 const (
-	// DefaultPort is the port of an address without one.
-	DefaultPort = "5223"
-	// WebPort is the port that apps may use instead, for addresses without one.
-	WebPort = "443"
+	SMP  Scheme = iota // messages
+	XFTP               // files
 )
 
-const scheme = "smp://"
+// String returns what an address begins with.
+//
+// Spec: smp.md 1.4
+// Spec: xftp.md 2.3
+func (s Scheme) String() string {
+	if s == XFTP {
+		return "xftp://"
+	}
+	return "smp://"
+}
 
-// ErrAddress reports a text that is not a server address. The errors of [ParseAddress] wrap it and say which part is
+// DefaultPort is the port of an address without one.
+//
+// Spec: smp.md 1.4
+// Spec: xftp.md 2.3
+func (s Scheme) DefaultPort() string {
+	if s == XFTP {
+		return "443"
+	}
+	return "5223"
+}
+
+// maxStr is the longest byte string with a length of one byte.
+const maxStr = 255
+
+// ErrAddress reports a text that is not a server address. The errors of [Parse] wrap it and say which part is
 // wrong, without quoting it.
 var ErrAddress = errors.New("not a server address")
 
@@ -34,12 +58,13 @@ var ErrAddress = errors.New("not a server address")
 //
 // Spec: smp.md 1.4
 type Server struct {
+	Scheme Scheme
 	// Fingerprint is the SHA-256 of the identity certificate. It has 32 bytes in every address that can work;
 	// other lengths are parsed because deployed software does, and fail when the certificate is compared.
 	Fingerprint []byte
-	Password    BasicAuth // nil: none; only in addresses, not in the binary form
-	Hosts       []Host    // 1 to 255
-	Port        string    // empty: the default
+	Password    Password // nil: none; only in addresses, not in the binary form
+	Hosts       []Host   // 1 to 255
+	Port        string   // empty: the default
 }
 
 // Format keeps relays that clients ask for out of logs, whatever the verb.
@@ -52,7 +77,7 @@ func (Server) MarshalText() ([]byte, error) { return []byte("[server]"), nil }
 //
 // Spec: smp.md 1.4
 func (s Server) String() string {
-	b := base64.URLEncoding.AppendEncode([]byte(scheme), s.Fingerprint)
+	b := base64.URLEncoding.AppendEncode([]byte(s.Scheme.String()), s.Fingerprint)
 	if s.Password != nil {
 		b = append(append(b, ':'), s.Password...)
 	}
@@ -69,22 +94,22 @@ func (s Server) String() string {
 	return string(b)
 }
 
-// ParseAddress parses a server address. Fingerprints without their padding are accepted. A bare IPv6 address takes
+// Parse parses a server address. Fingerprints without their padding are accepted. A bare IPv6 address takes
 // what looks like a port with it; it needs brackets to have one. The error wraps [ErrAddress].
 //
 // Spec: smp.md 1.4
-func ParseAddress(address string) (Server, error) {
-	rest, ok := strings.CutPrefix(address, scheme)
+func Parse(scheme Scheme, address string) (Server, error) {
+	rest, ok := strings.CutPrefix(address, scheme.String())
 	if !ok {
-		return Server{}, fmt.Errorf("%w: it does not begin with %q", ErrAddress, scheme)
+		return Server{}, fmt.Errorf("%w: it does not begin with %q", ErrAddress, scheme.String())
 	}
 	identity, location, ok := strings.Cut(rest, "@")
 	if !ok {
 		return Server{}, fmt.Errorf("%w: no \"@\" before the host", ErrAddress)
 	}
-	var s Server
+	s := Server{Scheme: scheme}
 	if fingerprint, password, ok := strings.Cut(identity, ":"); ok {
-		if identity, s.Password = fingerprint, BasicAuth(password); password == "" || !s.Password.Valid() {
+		if identity, s.Password = fingerprint, Password(password); password == "" || !s.Password.Valid() {
 			return Server{}, fmt.Errorf("%w: the password is empty or has characters not allowed", ErrAddress)
 		}
 	}
@@ -176,7 +201,7 @@ func (s Server) AppendServer(dst []byte) []byte {
 	return wire.AppendStr(dst, s.Fingerprint)
 }
 
-// ReadServer reads the binary form. The port is any text.
+// ReadServer reads the binary form of a relay for messages. The port is any text.
 //
 // Spec: smp.md 1.5
 func ReadServer(r *wire.Reader) Server {
