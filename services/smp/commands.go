@@ -8,6 +8,7 @@ import (
 
 	"sotto/services/smp/internal/probe"
 	"sotto/services/smp/internal/store/pgstore"
+	"sotto/shared/settings"
 )
 
 // migrate is the command migrate.
@@ -17,7 +18,7 @@ func migrate(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if cfg.DatabaseURL == "" {
-		return badSetting("SMP_DATABASE_URL is not set: name the Postgres database to migrate")
+		return settings.Bad("SMP_DATABASE_URL is not set: name the Postgres database to migrate")
 	}
 	from, to, err := pgstore.Migrate(ctx, cfg.DatabaseURL)
 	if err != nil {
@@ -34,7 +35,7 @@ func migrate(ctx context.Context, w io.Writer) error {
 // try is the command try.
 func try(ctx context.Context, args []string, w io.Writer) error {
 	if len(args) != 1 {
-		return badSetting("try takes one address: smp try smp://fingerprint@host")
+		return settings.Bad("try takes one address: smp try smp://fingerprint@host")
 	}
 	if err := probe.Run(ctx, args[0], w); err != nil {
 		return errors.Join(errSaid, err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sotto/shared/settings"
 )
 
 // setOnly makes the given settings the only ones of this test.
@@ -68,8 +70,8 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			setOnly(t, c.settings)
 			_, err := LoadConfig()
-			var config configError
-			if !errors.As(err, &config) {
+			var mistake settings.Error
+			if !errors.As(err, &mistake) {
 				t.Fatalf("got %v, want a mistake in the settings", err)
 			}
 			if !strings.Contains(err.Error(), c.says) {
@@ -135,7 +137,7 @@ func TestEnvExample(t *testing.T) {
 		}
 	}
 	known := make(map[string]bool)
-	for _, name := range settingNames() {
+	for _, name := range settings.Names(prefix, new(Config)) {
 		known[name] = true
 	}
 	for line := range strings.Lines(string(content)) {

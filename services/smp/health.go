@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strings"
 	"time"
 
 	"sotto/services/smp/internal/client"
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/address"
 	"sotto/shared/auth"
+	"sotto/shared/settings"
 	"sotto/shared/smp"
 )
 
@@ -27,15 +26,16 @@ func health(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	id, err := loadIdentity(cfg)
+	id, err := cfg.identity().Load()
+	if err != nil {
+		return err
+	}
+	relay, err := settings.Local(address.SMP, "SMP_LISTEN", cfg.Listen[0])
 	if err != nil {
 		return err
 	}
 	fingerprint := id.Fingerprint()
-	relay := smp.Server{Fingerprint: fingerprint[:]}
-	if relay.Hosts, relay.Port, err = localEnd(cfg.Listen[0]); err != nil {
-		return err
-	}
+	relay.Fingerprint = fingerprint[:]
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	if err := askForNothing(ctx, relay); err != nil {
@@ -43,22 +43,6 @@ func health(ctx context.Context, w io.Writer) error {
 	}
 	_, err = fmt.Fprintln(w, "ready")
 	return err
-}
-
-// localEnd is where to reach a listener of this machine.
-func localEnd(listen string) ([]smp.Host, string, error) {
-	host, port, err := net.SplitHostPort(strings.TrimSpace(listen))
-	if err != nil {
-		return nil, "", err
-	}
-	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "localhost"
-	}
-	local, ok := address.ParseHost(host)
-	if !ok {
-		return nil, "", badSetting("SMP_LISTEN has a host that cannot be connected to")
-	}
-	return []smp.Host{local}, port, nil
 }
 
 // askForNothing subscribes to a queue that nobody has, and wants to be refused.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"sotto/shared/settings"
 )
 
 // version is set by the build.
@@ -51,11 +53,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		command, args = args[0], args[1:]
 	}
 	err := dispatch(ctx, command, args, stdout, stderr)
-	var config configError
+	var mistake settings.Error
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &config):
+	case errors.As(err, &mistake):
 		fmt.Fprintf(stderr, "smp: %v\n", err)
 		return exitUsage
 	case errors.Is(err, errSaid):
@@ -72,7 +74,7 @@ var errSaid = errors.New("failed")
 func dispatch(ctx context.Context, command string, args []string, stdout, stderr io.Writer) error {
 	noArgs := func(f func() error) error {
 		if len(args) > 0 {
-			return badSetting("%s takes no argument %q; see smp help", command, args[0])
+			return settings.Bad("%s takes no argument %q; see smp help", command, args[0])
 		}
 		return f()
 	}
@@ -96,6 +98,6 @@ func dispatch(ctx context.Context, command string, args []string, stdout, stderr
 		_, err := io.WriteString(stdout, usage)
 		return err
 	default:
-		return badSetting("unknown command %q; see smp help", command)
+		return settings.Bad("unknown command %q; see smp help", command)
 	}
 }

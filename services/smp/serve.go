@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,6 +16,8 @@ import (
 	"sotto/shared/identity"
 	"sotto/shared/logging"
 	"sotto/shared/pg"
+	"sotto/shared/settings"
+	"sotto/shared/terminal"
 	"sotto/shared/transport"
 )
 
@@ -35,7 +35,7 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	log, err := logging.New(stderr, cfg.LogLevel, cfg.LogFormat)
 	if err != nil {
-		return badSetting("SMP_LOG_LEVEL: %v", err)
+		return settings.Bad("SMP_LOG_LEVEL: %v", err)
 	}
 	id, made, err := loadOrCreateIdentity(cfg)
 	if err != nil {
@@ -82,7 +82,7 @@ func drain(relay *server.Server, log zerolog.Logger) error {
 // openStore connects to Postgres and brings the schema up to date.
 func openStore(ctx context.Context, cfg *Config, log zerolog.Logger) (*pgstore.Store, error) {
 	if cfg.DatabaseURL == "" {
-		return nil, badSetting("SMP_DATABASE_URL is not set: name a Postgres database, such as " +
+		return nil, settings.Bad("SMP_DATABASE_URL is not set: name a Postgres database, such as " +
 			"postgres://user:password@host/name (`make run` starts one of its own)")
 	}
 	store, err := pgstore.Open(ctx, pgstore.Options{URL: cfg.DatabaseURL, Quota: cfg.QueueQuota, Wait: cfg.StoreTimeout, Logger: log})
@@ -93,7 +93,7 @@ func openStore(ctx context.Context, cfg *Config, log zerolog.Logger) (*pgstore.S
 func databaseError(err error) error {
 	for _, known := range []error{pg.ErrURL, pgstore.ErrNotDurable} {
 		if errors.Is(err, known) {
-			return badSetting("SMP_DATABASE_URL: %v", known)
+			return settings.Bad("SMP_DATABASE_URL: %v", known)
 		}
 	}
 	return err
@@ -107,7 +107,7 @@ func listen(ctx context.Context, cfg *Config) ([]net.Listener, error) {
 		ln, err := transport.Listen(ctx, strings.TrimSpace(address), limits)
 		if err != nil {
 			closeAll(all)
-			return nil, badSetting("SMP_LISTEN: cannot listen on %s: %v", strings.TrimSpace(address), errors.Unwrap(err))
+			return nil, settings.Bad("SMP_LISTEN: cannot listen on %s: %v", strings.TrimSpace(address), errors.Unwrap(err))
 		}
 		all = append(all, ln)
 	}
@@ -122,30 +122,16 @@ func closeAll(listeners []net.Listener) {
 
 // loadOrCreateIdentity takes the identity from the files that the settings name, or from the data directory.
 func loadOrCreateIdentity(cfg *Config) (*identity.Identity, bool, error) {
-	if cfg.CACert != "" {
-		id, err := identity.Load(cfg.CACert, cfg.Cert, cfg.Key)
-		if err != nil {
-			return nil, false, configError{err.Error()}
-		}
-		return id, false, nil
-	}
 	s, err := cfg.Hosts()
 	if err != nil {
 		return nil, false, err
 	}
-	id, made, err := identity.LoadOrCreate(cfg.DataDir, string(s.Hosts[0]), time.Now())
-	if err != nil {
-		return nil, false, configError{err.Error()}
-	}
-	return id, made, nil
+	return cfg.identity().LoadOrCreate(string(s.Hosts[0]))
 }
 
 // announce tells the operator what runs, in few lines.
 func announce(w io.Writer, cfg *Config, id *identity.Identity, made bool, listeners []net.Listener) {
-	keys, _ := filepath.Abs(cfg.DataDir)
-	if cfg.CACert != "" {
-		keys = cfg.CACert + ", " + cfg.Cert + ", " + cfg.Key
-	}
+	keys := cfg.identity().Where()
 	if made {
 		keys += " (new: back it up, it is the relay's address)"
 	}
@@ -160,24 +146,14 @@ func announce(w io.Writer, cfg *Config, id *identity.Identity, made bool, listen
 	case cfg.CreatePassword != "":
 		queues = "those who know the password"
 	}
-	s := addressText(cfg, id, writesToTerminal(w))
+	s := addressText(cfg, id, terminal.Is(w))
 	fmt.Fprintf(w, "smp %s\n", version)
 	fmt.Fprintf(w, "  identity     %s\n", keys)
 	fmt.Fprintf(w, "  storage      postgres, %s\n", pg.Describe(cfg.DatabaseURL))
 	fmt.Fprintf(w, "  listening    %s\n", strings.Join(on, ", "))
 	fmt.Fprintf(w, "  new queues   %s\n", queues)
 	fmt.Fprintf(w, "  address      %s\n", s)
-	if cfg.CreatePassword != "" && !writesToTerminal(w) {
+	if cfg.CreatePassword != "" && !terminal.Is(w) {
 		fmt.Fprintf(w, "               (the password is left out here; `smp address` prints it)\n")
 	}
-}
-
-// writesToTerminal reports whether a person reads w now, rather than a log file later.
-func writesToTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
