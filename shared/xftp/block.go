@@ -2,6 +2,8 @@ package xftp
 
 import (
 	"crypto/subtle"
+	"fmt"
+	"io"
 
 	"sotto/shared/auth"
 	"sotto/shared/wire"
@@ -17,6 +19,12 @@ type Transmission struct {
 	Command       []byte
 	Authorized    []byte // what the authorization covers: session id, correlation id, entity id and command
 }
+
+// Format keeps ids, authorizations and commands out of logs and errors, whatever the verb.
+func (Transmission) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[transmission]") }
+
+// MarshalText keeps ids, authorizations and commands out of JSON and logs.
+func (Transmission) MarshalText() ([]byte, error) { return []byte("[transmission]"), nil }
 
 // AppendAuthorized appends what a transmission's authorization covers, which is also all of it that follows.
 //
@@ -34,7 +42,7 @@ const transmissionOffset = 2 + 1 + 2
 const MaxTransmission = BlockSize - transmissionOffset
 
 // PutBlock fills a head with the one transmission that is made of an authorization and what it covers. The error is
-// [wire.ErrTooLong] if they do not fit.
+// [wire.ErrTooLong] if they do not fit. It panics if the authorization is longer than 255 bytes, which none is.
 //
 // Spec: xftp.md 6
 func PutBlock(head *[BlockSize]byte, authorization, authorized []byte) error {
@@ -48,8 +56,8 @@ func PutBlock(head *[BlockSize]byte, authorization, authorized []byte) error {
 	return wire.Pad(head[:], batch)
 }
 
-// PutResponse fills a head with a response in version v. A response that does not fit, which needs a correlation id of
-// the client's that leaves it no room, becomes ERR INTERNAL.
+// PutResponse fills a head with a response in version v. The ids, 255 bytes at most each, must not lie in that head. A
+// response that does not fit, which takes ids longer than [IDSize], becomes ERR INTERNAL.
 //
 // Spec: xftp.md 6
 func PutResponse(head *[BlockSize]byte, v wire.Version, sessionID, corrID, entityID []byte, r Response) {

@@ -107,7 +107,10 @@ func ParseResponse(b []byte) (Response, error) {
 		response = f
 	case "ERR":
 		e, err := ParseError(params)
-		return ERR{Err: e}, err
+		if err != nil {
+			return nil, err
+		}
+		return ERR{Err: e}, nil
 	default:
 		return nil, wire.ErrSyntax
 	}
