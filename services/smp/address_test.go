@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"sotto/shared/run"
 )
 
 func TestAddressCommand(t *testing.T) {
@@ -13,26 +15,26 @@ func TestAddressCommand(t *testing.T) {
 	output := func(want int, args ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		if got := run(t.Context(), args, &stdout, &stderr); got != want {
+		if got := run.Run(t.Context(), "smp", dispatch, args, &stdout, &stderr); got != want {
 			t.Fatalf("smp %v: exit code %d, want %d; %s", args, got, want, &stderr)
 		}
 		return stdout.String()
 	}
-	output(exitUsage, "address") // there is no identity yet
-	output(exitOK, "init")
-	plain := output(exitOK, "address", "--plain")
+	output(run.ExitUsage, "address") // there is no identity yet
+	output(run.ExitOK, "init")
+	plain := output(run.ExitOK, "address", "--plain")
 	if !strings.HasPrefix(plain, "smp://") || !strings.HasSuffix(plain, ":s3cret@smp.example.org\n") {
 		t.Errorf("address --plain prints %q", plain)
 	}
-	if bare := output(exitOK, "address", "--plain", "--no-password"); bare != strings.Replace(plain, ":s3cret", "", 1) {
+	if bare := output(run.ExitOK, "address", "--plain", "--no-password"); bare != strings.Replace(plain, ":s3cret", "", 1) {
 		t.Errorf("address --plain --no-password prints %q", bare)
 	}
-	if again := output(exitOK, "init"); !strings.Contains(again, "exists already") {
+	if again := output(run.ExitOK, "init"); !strings.Contains(again, "exists already") {
 		t.Errorf("second init prints %q", again)
 	}
-	if full := output(exitOK, "address"); !strings.Contains(full, strings.TrimSpace(plain)) || !strings.Contains(full, "█") {
+	if full := output(run.ExitOK, "address"); !strings.Contains(full, strings.TrimSpace(plain)) || !strings.Contains(full, "█") {
 		t.Error("address prints no code, or no address")
 	}
-	output(exitUsage, "address", "--loud")
-	output(exitUsage, "dance")
+	output(run.ExitUsage, "address", "--loud")
+	output(run.ExitUsage, "dance")
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"sotto/services/smp/internal/probe"
 	"sotto/services/smp/internal/store/pgstore"
+	"sotto/shared/run"
 	"sotto/shared/settings"
 )
 
@@ -24,12 +24,7 @@ func migrate(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return databaseError(err)
 	}
-	if from == to {
-		_, err = fmt.Fprintf(w, "The schema is at version %d already.\n", to)
-	} else {
-		_, err = fmt.Fprintf(w, "Migrated the schema from version %d to %d.\n", from, to)
-	}
-	return err
+	return run.Migrated(w, from, to)
 }
 
 // try is the command try.
@@ -38,7 +33,7 @@ func try(ctx context.Context, args []string, w io.Writer) error {
 		return settings.Bad("try takes one address: smp try smp://fingerprint@host")
 	}
 	if err := probe.Run(ctx, args[0], w); err != nil {
-		return errors.Join(errSaid, err)
+		return errors.Join(run.ErrSaid, err)
 	}
 	return nil
 }

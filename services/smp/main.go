@@ -4,25 +4,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
-	"sotto/shared/settings"
+	"sotto/shared/run"
 )
 
 // version is set by the build.
 var version = "dev"
-
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1 // it did not work
-	exitUsage = 2 // the settings or the command line are wrong
-)
 
 const usage = `smp is a message relay for SimpleX apps. All settings are environment variables named SMP_...
 
@@ -40,51 +29,17 @@ Usage: smp [command]
   help            print this
 `
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
-
-// run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	command := "serve"
-	if len(args) > 0 {
-		command, args = args[0], args[1:]
-	}
-	err := dispatch(ctx, command, args, stdout, stderr)
-	var mistake settings.Error
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &mistake):
-		fmt.Fprintf(stderr, "smp: %v\n", err)
-		return exitUsage
-	case errors.Is(err, errSaid):
-		return exitError
-	default:
-		fmt.Fprintf(stderr, "smp: %v\n", err)
-		return exitError
-	}
-}
-
-// errSaid is a failure that was already told to the person.
-var errSaid = errors.New("failed")
+func main() { run.Main("smp", dispatch) }
 
 func dispatch(ctx context.Context, command string, args []string, stdout, stderr io.Writer) error {
-	noArgs := func(f func() error) error {
-		if len(args) > 0 {
-			return settings.Bad("%s takes no argument %q; see smp help", command, args[0])
-		}
-		return f()
-	}
+	noArgs := func(do func() error) error { return run.NoArgs("smp", command, args, do) }
 	switch command {
 	case "serve":
 		return noArgs(func() error { return serve(ctx, stdout, stderr) })
 	case "init":
-		return noArgs(func() error { return initIdentity(stdout) })
+		return noArgs(func() error { return run.Init(stdout, loadAdvertised) })
 	case "address":
-		return printAddress(args, stdout)
+		return run.Address(args, stdout, loadAdvertised)
 	case "migrate":
 		return noArgs(func() error { return migrate(ctx, stdout) })
 	case "health":
@@ -98,6 +53,6 @@ func dispatch(ctx context.Context, command string, args []string, stdout, stderr
 		_, err := io.WriteString(stdout, usage)
 		return err
 	default:
-		return settings.Bad("unknown command %q; see smp help", command)
+		return run.Unknown("smp", command)
 	}
 }

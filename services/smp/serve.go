@@ -3,26 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
-	"strings"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"sotto/services/smp/internal/server"
 	"sotto/services/smp/internal/store/pgstore"
-	"sotto/shared/identity"
 	"sotto/shared/logging"
 	"sotto/shared/pg"
+	"sotto/shared/run"
 	"sotto/shared/settings"
-	"sotto/shared/terminal"
 	"sotto/shared/transport"
 )
-
-// drainTime is how long connections may take to finish what is at hand when the relay stops.
-const drainTime = 8 * time.Second
 
 // errDatabaseLost ends a relay whose database another one has taken: what it has in memory is out of date.
 var errDatabaseLost = errors.New("another relay has taken the database")
@@ -37,46 +29,35 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return settings.Bad("SMP_LOG_LEVEL: %v", err)
 	}
-	id, made, err := loadOrCreateIdentity(cfg)
+	advertised, err := cfg.advertised()
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, cfg)
+	id, made, err := advertised.LoadOrCreate()
 	if err != nil {
 		return err
 	}
-	defer closeAll(listeners)
+	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
+	listeners, err := run.Listen(ctx, "SMP_LISTEN", cfg.Listen, limits)
+	if err != nil {
+		return err
+	}
+	defer listeners.Close()
 	store, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	relay := server.New(cfg.server(), id, store, log)
-	failed := make(chan error, len(listeners))
-	for _, ln := range listeners {
-		go func() { failed <- relay.Serve(ln) }()
-	}
-	announce(stdout, cfg, id, made, listeners)
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	case <-store.Lost():
-		err = errDatabaseLost
-	}
-	closeAll(listeners)
-	return errors.Join(err, drain(relay, log))
-}
-
-// drain lets connections finish, within bounds.
-func drain(relay *server.Server, log zerolog.Logger) error {
-	log.Info().Int("connections", relay.Connections()).Msg("stopping")
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	if err := relay.Shutdown(ctx); err != nil {
-		log.Warn().Msg("some connections did not finish in time and were cut off")
-	}
-	log.Info().Msg("stopped")
-	return nil
+	run.Announcement{
+		Name: "smp", Version: version, Advertised: advertised, Identity: id, Made: made,
+		Lines: [][2]string{
+			{"storage", "postgres, " + pg.Describe(cfg.DatabaseURL)},
+			{"listening", listeners.String()},
+			{"new queues", run.Who(cfg.NewQueues, "SMP_NEW_QUEUES", cfg.CreatePassword)},
+		},
+	}.Print(stdout)
+	return run.Serve(ctx, relay, listeners, store.Lost(), errDatabaseLost, log)
 }
 
 // openStore connects to Postgres and brings the schema up to date.
@@ -97,63 +78,4 @@ func databaseError(err error) error {
 		}
 	}
 	return err
-}
-
-// listen opens all listeners before anything else is started, so that a port in use is said at once.
-func listen(ctx context.Context, cfg *Config) ([]net.Listener, error) {
-	var all []net.Listener
-	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
-	for _, address := range cfg.Listen {
-		ln, err := transport.Listen(ctx, strings.TrimSpace(address), limits)
-		if err != nil {
-			closeAll(all)
-			return nil, settings.Bad("SMP_LISTEN: cannot listen on %s: %v", strings.TrimSpace(address), errors.Unwrap(err))
-		}
-		all = append(all, ln)
-	}
-	return all, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-}
-
-// loadOrCreateIdentity takes the identity from the files that the settings name, or from the data directory.
-func loadOrCreateIdentity(cfg *Config) (*identity.Identity, bool, error) {
-	s, err := cfg.Hosts()
-	if err != nil {
-		return nil, false, err
-	}
-	return cfg.identity().LoadOrCreate(string(s.Hosts[0]))
-}
-
-// announce tells the operator what runs, in few lines.
-func announce(w io.Writer, cfg *Config, id *identity.Identity, made bool, listeners []net.Listener) {
-	keys := cfg.identity().Where()
-	if made {
-		keys += " (new: back it up, it is the relay's address)"
-	}
-	var on []string
-	for _, ln := range listeners {
-		on = append(on, ln.Addr().String())
-	}
-	queues := "anyone"
-	switch {
-	case !cfg.NewQueues:
-		queues = "nobody (SMP_NEW_QUEUES=false)"
-	case cfg.CreatePassword != "":
-		queues = "those who know the password"
-	}
-	s := addressText(cfg, id, terminal.Is(w))
-	fmt.Fprintf(w, "smp %s\n", version)
-	fmt.Fprintf(w, "  identity     %s\n", keys)
-	fmt.Fprintf(w, "  storage      postgres, %s\n", pg.Describe(cfg.DatabaseURL))
-	fmt.Fprintf(w, "  listening    %s\n", strings.Join(on, ", "))
-	fmt.Fprintf(w, "  new queues   %s\n", queues)
-	fmt.Fprintf(w, "  address      %s\n", s)
-	if cfg.CreatePassword != "" && !terminal.Is(w) {
-		fmt.Fprintf(w, "               (the password is left out here; `smp address` prints it)\n")
-	}
 }

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/shared/identity"
 	"sotto/shared/identity/identitytest"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // Exit codes of the binary.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/services/smp/internal/client"
 	"sotto/shared/auth"
+	"sotto/shared/relay"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/services/smp/internal/client"
+	"sotto/shared/relay"
 	"sotto/shared/smp"
 )
 

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/services/smp/internal/client"
 	"sotto/shared/auth"
 	"sotto/shared/key"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )

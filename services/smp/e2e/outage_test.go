@@ -16,8 +16,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // What the relay says when its database goes and comes back.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"sotto/services/smp/e2e/relay"
+	"sotto/shared/relay"
 )
 
 // TestMistakesInSettings starts the relay with settings that cannot be meant. It ends with code 2, names the setting,

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/services/smp/internal/client"
+	"sotto/shared/address"
 	"sotto/shared/auth"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )
@@ -36,7 +37,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if buildDir, err = os.MkdirTemp("", "sotto-e2e-"); err != nil {
 		return "", err
 	}
-	return relay.Build(context.Background(), buildDir)
+	return relay.Build(context.Background(), address.SMP, buildDir)
 })
 
 var buildDir string
@@ -72,7 +73,7 @@ func newDatabase(t *testing.T) string {
 // newRelay makes a relay on a database, without starting it. It ends with the test, and must not have panicked.
 func newRelay(t *testing.T, databaseURL string, settings ...string) *relay.Relay {
 	t.Helper()
-	r, err := relay.New(relayBinary(t), filepath.Join(t.TempDir(), "data"), databaseURL, settings...)
+	r, err := relay.New(address.SMP, relayBinary(t), filepath.Join(t.TempDir(), "data"), databaseURL, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

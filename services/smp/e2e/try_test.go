@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
+	"sotto/shared/relay"
 )
 
 // listenAndDo accepts connections on a port of its own and gives each to do.

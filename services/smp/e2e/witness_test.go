@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"sotto/services/smp/e2e/relay"
+	"sotto/shared/relay"
 )
 
 // witness knows what must not appear in the relay's output.

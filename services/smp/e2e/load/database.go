@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"sotto/services/smp/e2e/relay"
+	"sotto/shared/relay"
 )
 
 // variable is the environment variable that names a Postgres where databases may be created, as a URL.

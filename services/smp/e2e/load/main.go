@@ -17,7 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
+	"sotto/shared/address"
+	"sotto/shared/relay"
 )
 
 // settings are how much of everything there is.
@@ -113,7 +114,7 @@ func run(ctx context.Context, s *settings) error {
 	s.directory = dir
 	if s.binary == "" {
 		progress("compiling the relay")
-		if s.binary, err = relay.Build(ctx, dir); err != nil {
+		if s.binary, err = relay.Build(ctx, address.SMP, dir); err != nil {
 			return err
 		}
 	}
@@ -171,7 +172,7 @@ func startRelay(ctx context.Context, s *settings, more ...string) (*under, error
 	if err != nil {
 		return nil, errors.Join(err, d.drop())
 	}
-	r, err := relay.New(s.binary, filepath.Join(dir, "data"), d.url, append([]string{"SMP_LOG_LEVEL=info"}, more...)...)
+	r, err := relay.New(address.SMP, s.binary, filepath.Join(dir, "data"), d.url, append([]string{"SMP_LOG_LEVEL=info"}, more...)...)
 	if err == nil {
 		err = r.Start(ctx)
 	}

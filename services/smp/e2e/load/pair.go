@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
 	"sotto/services/smp/internal/client"
 	"sotto/shared/auth"
+	"sotto/shared/relay"
 	"sotto/shared/smp"
 )
 

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"sotto/services/smp/e2e/relay"
+	"sotto/shared/relay"
 )
 
 // warmUp is traffic before what is measured.

@@ -1,5 +1,5 @@
-// Package relay runs the relay's real binary as a process of its own, on the loopback interface and with nothing of
-// the caller's environment, for the end-to-end tests and the load benchmark.
+// Package relay runs a relay's real binary as a process of its own, on the loopback interface and with nothing of the
+// caller's environment, for the end-to-end tests and the load benchmarks of both kinds of relay.
 package relay
 
 import (
@@ -15,21 +15,26 @@ import (
 	"syscall"
 	"time"
 
-	"sotto/shared/smp"
+	"sotto/shared/address"
 )
 
-// Build compiles the relay into dir and returns the path of the binary.
-func Build(ctx context.Context, dir string) (string, error) {
-	binary := filepath.Join(dir, "smp")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "sotto/services/smp").CombinedOutput()
+// Build compiles the relay of this scheme into dir and returns the path of the binary.
+func Build(ctx context.Context, scheme address.Scheme, dir string) (string, error) {
+	binary := filepath.Join(dir, name(scheme))
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "sotto/services/"+name(scheme)).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the relay: %w\n%s", err, out)
 	}
 	return binary, nil
 }
 
-// Environment returns an environment for the binary with these settings, written SMP_NAME=value, and nothing else
-// that begins with SMP_.
+// name is that of the service and its binary.
+func name(scheme address.Scheme) string { return strings.TrimSuffix(scheme.String(), "://") }
+
+// prefix is that of its settings.
+func prefix(scheme address.Scheme) string { return strings.ToUpper(name(scheme)) + "_" }
+
+// Environment returns an environment for a binary with these settings, written SMP_NAME=value, and no others.
 func Environment(settings ...string) []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LC_ALL=C", "TZ=UTC"}
 	return append(env, settings...)
@@ -48,6 +53,7 @@ func FreePort() (string, error) {
 
 // Relay is a relay that runs, or can be started again, always with the same settings, port and identity.
 type Relay struct {
+	Scheme address.Scheme
 	Binary string
 	Env    []string
 	Port   string
@@ -62,19 +68,20 @@ type Relay struct {
 
 // New returns a relay that is yet to be started, on a free port, with its identity in dataDir. settings, written
 // SMP_NAME=value, come after its own and win.
-func New(binary, dataDir, databaseURL string, settings ...string) (*Relay, error) {
+func New(scheme address.Scheme, binary, dataDir, databaseURL string, settings ...string) (*Relay, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
+	p := prefix(scheme)
 	own := []string{
-		"SMP_LISTEN=127.0.0.1:" + port,
-		"SMP_HOST=127.0.0.1",
-		"SMP_DATA_DIR=" + dataDir,
-		"SMP_DATABASE_URL=" + databaseURL,
-		"SMP_LOG_LEVEL=debug",
+		p + "LISTEN=127.0.0.1:" + port,
+		p + "HOST=127.0.0.1",
+		p + "DATA_DIR=" + dataDir,
+		p + "DATABASE_URL=" + databaseURL,
+		p + "LOG_LEVEL=debug",
 	}
-	return &Relay{Binary: binary, Env: Environment(append(own, settings...)...), Port: port}, nil
+	return &Relay{Scheme: scheme, Binary: binary, Env: Environment(append(own, settings...)...), Port: port}, nil
 }
 
 // ErrExited: the process ended before it was ready.
@@ -125,10 +132,10 @@ func (r *Relay) Start(ctx context.Context) error {
 }
 
 // Server returns the relay's address as it was printed, without the password, for clients.
-func (r *Relay) Server() (smp.Server, error) {
+func (r *Relay) Server() (address.Server, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return smp.ParseAddress(r.address)
+	return address.Parse(r.Scheme, r.address)
 }
 
 // Pid returns the process id of the process that was started last.
