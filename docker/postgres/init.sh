@@ -7,7 +7,7 @@
 # role can use its own database and nothing else.
 set -euo pipefail
 
-services="smp"
+services="smp xftp"
 
 for name in $services; do
   psql -v ON_ERROR_STOP=1 -v name="$name" -U "${POSTGRES_USER:-postgres}" -d postgres --no-psqlrc --quiet <<'SQL'

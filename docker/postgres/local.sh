@@ -9,7 +9,8 @@
 #   local.sh run DIR NAME COMMAND...      start it, run COMMAND with the URL in the variable NAME, stop it again unless
 #                                         another `run` uses it, or `start` had started it
 #
-# SOTTO_POSTGRES_OPTIONS holds further options for the server, for example "-c fsync=off".
+# SOTTO_POSTGRES_OPTIONS holds further options for the server, for example "-c fsync=off", and SOTTO_POSTGRES_DATABASES
+# the names of databases that `run` creates beside the one of the URL when they are missing.
 # Messages go to stderr. Run by root, Postgres runs as the user postgres, since it refuses to run as root.
 set -euo pipefail
 
@@ -49,7 +50,7 @@ install_programs() {
   elif command -v apk >/dev/null; then say "    sudo apk add postgresql"
   elif command -v brew >/dev/null; then say "    brew install postgresql@17"
   else say "    your system's packages, or see https://www.postgresql.org/download/"; fi
-  die "or use a database of your own: set SMP_DATABASE_URL for the relay, SOTTO_TEST_DATABASE_URL for the tests"
+  die "or use a database of your own: set SMP_DATABASE_URL and XFTP_DATABASE_URL for the relays, SOTTO_TEST_DATABASE_URL for the tests"
 }
 
 # install_with_apt installs the server without the system-wide cluster that Debian would create and start.
@@ -205,6 +206,21 @@ start() {
   say "started in $base"
 }
 
+# create_databases makes those of SOTTO_POSTGRES_DATABASES that are missing.
+create_databases() {
+  local name
+  for name in ${SOTTO_POSTGRES_DATABASES:-}; do
+    [ -n "$(query "SELECT 1 FROM pg_database WHERE datname = '$name'")" ] || query "CREATE DATABASE $name" >/dev/null
+  done
+}
+
+# query runs one statement and prints its rows.
+query() {
+  local psql=${bin:-/}/psql
+  [ -x "$psql" ] || psql=$(command -v psql) || die "PostgreSQL's psql is not found; install its client"
+  as_owner "$base" "$psql" -X -q -A -t -v ON_ERROR_STOP=1 -c "$1" "$(url)" </dev/null
+}
+
 # wait_ready waits for a server that is still starting; false when it ends instead.
 wait_ready() {
   local tries=0
@@ -248,6 +264,7 @@ run() {
   place "$dir"
   trap finish EXIT
   start
+  create_databases
   lease
   url=$(url)
   release

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -9,23 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"sotto/shared/settings"
+	"sotto/shared/settings/settingstest"
 )
 
 // setOnly makes the given settings the only ones of this test.
-func setOnly(t *testing.T, settings map[string]string) {
+func setOnly(t *testing.T, values map[string]string) {
 	t.Helper()
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, prefix+"_") {
-			t.Setenv(name, "") // restored at the end
-			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for name, value := range settings {
-		t.Setenv(name, value)
-	}
+	settingstest.SetOnly(t, prefix, values)
 }
 
 func TestEmptyEnvironmentLoads(t *testing.T) {
@@ -70,13 +59,7 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			setOnly(t, c.settings)
 			_, err := LoadConfig()
-			var mistake settings.Error
-			if !errors.As(err, &mistake) {
-				t.Fatalf("got %v, want a mistake in the settings", err)
-			}
-			if !strings.Contains(err.Error(), c.says) {
-				t.Errorf("%q does not name %s", err, c.says)
-			}
+			settingstest.CheckMistake(t, err, c.says)
 		})
 	}
 }
@@ -123,27 +106,6 @@ func TestAdvertisedHosts(t *testing.T) {
 	}
 }
 
-// TestEnvExample keeps the example, which is what operators read, complete and true.
 func TestEnvExample(t *testing.T) {
-	content, err := os.ReadFile("../../.env.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for field := range reflect.TypeFor[Config]().Fields() {
-		name := prefix + "_" + field.Tag.Get("envconfig")
-		line := "#" + name + "=" + field.Tag.Get("default")
-		if !strings.Contains("\n"+string(content), "\n"+line+"\n") {
-			t.Errorf(".env.example has no line %q", line)
-		}
-	}
-	known := make(map[string]bool)
-	for _, name := range settings.Names(prefix, new(Config)) {
-		known[name] = true
-	}
-	for line := range strings.Lines(string(content)) {
-		name, _, ok := strings.Cut(strings.TrimPrefix(line, "#"), "=")
-		if ok && strings.HasPrefix(name, prefix+"_") && !strings.Contains(name, " ") && !known[name] {
-			t.Errorf(".env.example has %s, which no setting reads", name)
-		}
-	}
+	settingstest.CheckExample(t, "../../.env.example", prefix, new(Config))
 }

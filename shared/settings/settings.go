@@ -41,6 +41,9 @@ func Load(prefix string, config any) error {
 	if err := envconfig.Process(prefix, config); err != nil {
 		var parse *envconfig.ParseError
 		if errors.As(err, &parse) { // without the value, which may be a secret in the wrong place
+			if reason, ok := parse.Err.(Error); ok {
+				return Bad("%s %v; see .env.example", parse.KeyName, reason)
+			}
 			return Bad("%s has a value that is not a valid %s; see .env.example", parse.KeyName, parse.TypeName)
 		}
 		return Error{err.Error()}
