@@ -31,8 +31,8 @@ func Build(ctx context.Context, scheme address.Scheme, dir string) (string, erro
 // name is that of the service and its binary.
 func name(scheme address.Scheme) string { return strings.TrimSuffix(scheme.String(), "://") }
 
-// prefix is that of its settings.
-func prefix(scheme address.Scheme) string { return strings.ToUpper(name(scheme)) + "_" }
+// Prefix is that of the settings of this scheme's relay.
+func Prefix(scheme address.Scheme) string { return strings.ToUpper(name(scheme)) + "_" }
 
 // Environment returns an environment for a binary with these settings, written SMP_NAME=value, and no others.
 func Environment(settings ...string) []string {
@@ -73,7 +73,7 @@ func New(scheme address.Scheme, binary, dataDir, databaseURL string, settings ..
 	if err != nil {
 		return nil, err
 	}
-	p := prefix(scheme)
+	p := Prefix(scheme)
 	own := []string{
 		p + "LISTEN=127.0.0.1:" + port,
 		p + "HOST=127.0.0.1",

@@ -12,6 +12,7 @@ import (
 
 	"sotto/services/smp/internal/client"
 	"sotto/shared/auth"
+	"sotto/shared/load"
 	"sotto/shared/smp"
 )
 
@@ -27,18 +28,18 @@ const (
 )
 
 // measureIdle opens many connections, each the subscriber of a queue, and lets them be silent.
-func measureIdle(ctx context.Context, s *settings, t *table) (err error) {
+func measureIdle(ctx context.Context, s *settings, t *load.Table) (err error) {
 	n := min(s.idle, filesAllowed()-spareFiles)
-	u, err := startRelay(ctx, s)
+	u, err := s.bench.Start(ctx)
 	if err != nil {
 		return err
 	}
 	ended := false
 	defer func() {
 		if ended { // on purpose
-			err = errors.Join(err, u.database.drop())
+			err = errors.Join(err, u.Database.Drop())
 		} else {
-			err = errors.Join(err, u.end())
+			err = errors.Join(err, u.End())
 		}
 	}()
 	empty, err := u.Usage()
@@ -56,7 +57,7 @@ func measureIdle(ctx context.Context, s *settings, t *table) (err error) {
 	if err != nil {
 		return err
 	}
-	progress("waiting %v for the relay's memory to settle", s.settle)
+	load.Progress("waiting %v for the relay's memory to settle", s.settle)
 	if err := sleep(ctx, s.settle); err != nil {
 		return err
 	}
@@ -73,14 +74,14 @@ func measureIdle(ctx context.Context, s *settings, t *table) (err error) {
 		return err
 	}
 	each := float64(settled.RSS-empty.RSS) / float64(n)
-	t.heading("%d idle connections, each with a subscription", n)
-	t.add("connected in", "%.1f s", took.Seconds())
-	t.add("resident memory without connections", "%s", megabytes(empty.RSS))
-	t.add("  with them, at once and after "+s.settle.String(), "%s, %s", megabytes(highest.RSS), megabytes(settled.RSS))
-	t.aimed("resident memory of a connection", each < 40<<10, "below 40 KB", "%s", kilobytes(each))
-	t.add("goroutines", "%d, %.2f for each connection", goroutines, float64(goroutines)/float64(n))
+	t.Heading("%d idle connections, each with a subscription", n)
+	t.Add("connected in", "%.1f s", took.Seconds())
+	t.Add("resident memory without connections", "%s", load.Megabytes(empty.RSS))
+	t.Add("  with them, at once and after "+s.settle.String(), "%s, %s", load.Megabytes(highest.RSS), load.Megabytes(settled.RSS))
+	t.Aimed("resident memory of a connection", each < 40<<10, "below 40 KB", "%s", load.Kilobytes(each))
+	t.Add("goroutines", "%d, %.2f for each connection", goroutines, float64(goroutines)/float64(n))
 	if n < s.idle {
-		t.add("fewer connections than asked for", "the limit of open files is %d", filesAllowed())
+		t.Add("fewer connections than asked for", "the limit of open files is %d", filesAllowed())
 	}
 	return nil
 }
@@ -98,7 +99,7 @@ func filesAllowed() int {
 func sleep(ctx context.Context, d time.Duration) error { return wait(ctx, d, nil) }
 
 // openIdle opens n connections. It returns those it has, also with an error.
-func openIdle(ctx context.Context, u *under, n int) ([]*client.Conn, error) {
+func openIdle(ctx context.Context, u *load.Relay, n int) ([]*client.Conn, error) {
 	conns := make([]*client.Conn, n)
 	numbers := make(chan int)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -119,7 +120,7 @@ func openIdle(ctx context.Context, u *under, n int) ([]*client.Conn, error) {
 			break
 		}
 		if i > 0 && i%2000 == 0 {
-			progress("%d connections", i)
+			load.Progress("%d connections", i)
 		}
 		numbers <- i
 	}
@@ -129,7 +130,7 @@ func openIdle(ctx context.Context, u *under, n int) ([]*client.Conn, error) {
 }
 
 // idleConn connects and creates a queue, to which the connection is then subscribed.
-func idleConn(ctx context.Context, u *under, i int) (*client.Conn, error) {
+func idleConn(ctx context.Context, u *load.Relay, i int) (*client.Conn, error) {
 	server, err := u.Server()
 	if err != nil {
 		return nil, err
@@ -191,7 +192,7 @@ func closeAll(conns []*client.Conn) {
 }
 
 // countGoroutines makes the relay list its goroutines, as every Go program does on SIGQUIT before it ends.
-func countGoroutines(ctx context.Context, u *under) (int, error) {
+func countGoroutines(ctx context.Context, u *load.Relay) (int, error) {
 	from := u.Stderr.Len()
 	if err := u.Signal(syscall.SIGQUIT); err != nil {
 		return 0, err

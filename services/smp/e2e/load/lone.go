@@ -8,17 +8,18 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sotto/shared/load"
 	"sotto/shared/smp"
 )
 
 // measureLone sends messages one by one to an idle relay, and in turn inserts the same into a table.
-func measureLone(ctx context.Context, s *settings, t *table) (err error) {
-	u, err := startRelay(ctx, s)
+func measureLone(ctx context.Context, s *settings, t *load.Table) (err error) {
+	u, err := s.bench.Start(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, u.end()) }()
-	if err := execute(ctx, u.database.url, referenceTable); err != nil {
+	defer func() { err = errors.Join(err, u.End()) }()
+	if err := load.Execute(ctx, u.Database.URL, referenceTable); err != nil {
 		return err
 	}
 	p, err := newPair(ctx, u.Relay)
@@ -26,8 +27,8 @@ func measureLone(ctx context.Context, s *settings, t *table) (err error) {
 		return err
 	}
 	defer p.close()
-	var inserts, sends durations
-	err = connected(ctx, u.database.url, func(conn *pgx.Conn) error {
+	var inserts, sends load.Durations
+	err = load.Connected(ctx, u.Database.URL, func(conn *pgx.Conn) error {
 		for n := range s.lone {
 			d, err := insertOne(ctx, conn, int64(n))
 			if err != nil {
@@ -44,14 +45,14 @@ func measureLone(ctx context.Context, s *settings, t *table) (err error) {
 	if err != nil {
 		return err
 	}
-	t.heading("One message of %d bytes at a time, %d times", bodySize, s.lone)
-	bare, lone := inserts.quantile(0.5), sends.quantile(0.5)
-	t.add("reference: bare INSERT, median", "%s", milliseconds(bare))
-	t.add("SEND to OK, median", "%s", milliseconds(lone))
+	t.Heading("One message of %d bytes at a time, %d times", bodySize, s.lone)
+	bare, lone := inserts.Quantile(0.5), sends.Quantile(0.5)
+	t.Add("reference: bare INSERT, median", "%s", load.Milliseconds(bare))
+	t.Add("SEND to OK, median", "%s", load.Milliseconds(lone))
 	ratio := float64(lone) / float64(bare)
-	t.aimed("  of the reference", ratio <= 3, "at most 3.00", "%.2f", ratio)
-	t.add("bare INSERT, 99%", "%s", milliseconds(inserts.quantile(0.99)))
-	t.add("SEND to OK, 99%", "%s", milliseconds(sends.quantile(0.99)))
+	t.Aimed("  of the reference", ratio <= 3, "at most 3.00", "%.2f", ratio)
+	t.Add("bare INSERT, 99%", "%s", load.Milliseconds(inserts.Quantile(0.99)))
+	t.Add("SEND to OK, 99%", "%s", load.Milliseconds(sends.Quantile(0.99)))
 	return nil
 }
 

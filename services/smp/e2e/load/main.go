@@ -1,5 +1,5 @@
 // Command load measures a relay under load: the real binary as a process of its own, on a Postgres that the
-// environment variable SOTTO_TEST_DATABASE_URL names, with clients that speak as apps do, over the loopback interface.
+// environment load.Variable SOTTO_TEST_DATABASE_URL names, with clients that speak as apps do, over the loopback interface.
 //
 // Clients, relay and database share the machine, so what it prints are figures of the whole. It judges none of them:
 // the exit code is 0 unless something broke.
@@ -12,43 +12,39 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"sotto/shared/address"
+	"sotto/shared/load"
 	"sotto/shared/relay"
 )
 
 // settings are how much of everything there is.
 type settings struct {
-	short     bool
-	binary    string
-	phases    string
-	pairs     int
-	seconds   int
-	lone      int
-	idle      int
-	settle    time.Duration
-	stored    int
-	resubs    int
-	admin     string
-	directory string
+	short   bool
+	bench   load.Bench
+	chosen  string // phases
+	pairs   int
+	seconds int
+	lone    int
+	idle    int
+	settle  time.Duration
+	stored  int
+	resubs  int
 }
 
-// phase is one part of the measurement.
-type phase struct {
-	name    string
-	limit   time.Duration // beyond which something is broken
-	measure func(context.Context, *settings, *table) error
-}
-
-var phases = []phase{
-	{"traffic", 10 * time.Minute, measureTraffic},
-	{"lone", 5 * time.Minute, measureLone},
-	{"idle", 15 * time.Minute, measureIdle},
-	{"stored", 20 * time.Minute, measureStored},
+// phases are the parts of the measurement.
+func (s *settings) phases() []load.Phase {
+	measure := func(do func(context.Context, *settings, *load.Table) error) func(context.Context, *load.Table) error {
+		return func(ctx context.Context, t *load.Table) error { return do(ctx, s, t) }
+	}
+	return []load.Phase{
+		{Name: "traffic", Limit: 10 * time.Minute, Measure: measure(measureTraffic)},
+		{Name: "lone", Limit: 5 * time.Minute, Measure: measure(measureLone)},
+		{Name: "idle", Limit: 15 * time.Minute, Measure: measure(measureIdle)},
+		{Name: "stored", Limit: 20 * time.Minute, Measure: measure(measureStored)},
+	}
 }
 
 func main() {
@@ -68,11 +64,11 @@ func main() {
 }
 
 func parseFlags(args []string) (*settings, error) {
-	s := &settings{admin: os.Getenv(variable)}
+	s := &settings{bench: load.Bench{Scheme: address.SMP, Admin: os.Getenv(load.Variable)}}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.BoolVar(&s.short, "short", false, "a tenth of everything, in about a minute")
-	f.StringVar(&s.binary, "relay", "", "the relay's binary; it is compiled if none is given")
-	f.StringVar(&s.phases, "phases", "traffic,lone,idle,stored", "what to measure")
+	f.StringVar(&s.bench.Binary, "relay", "", "the relay's binary; it is compiled if none is given")
+	f.StringVar(&s.chosen, "phases", "traffic,lone,idle,stored", "what to measure")
 	f.IntVar(&s.pairs, "pairs", 128, "senders, each with a recipient")
 	f.IntVar(&s.seconds, "seconds", 20, "of traffic to measure, and of the reference before and after it")
 	f.IntVar(&s.lone, "lone", 400, "messages to send one by one")
@@ -87,8 +83,8 @@ func parseFlags(args []string) (*settings, error) {
 		s.shorten()
 	}
 	s.resubs = min(s.resubs, s.stored)
-	if s.admin == "" {
-		return nil, errors.New(variable + " is not set; it must name a Postgres where databases may be created")
+	if s.bench.Admin == "" {
+		return nil, errors.New(load.Variable + " is not set; it must name a Postgres where databases may be created")
 	}
 	return s, nil
 }
@@ -105,94 +101,24 @@ func (s *settings) shorten() {
 
 // run measures all phases and prints the table, also if a phase fails.
 func run(ctx context.Context, s *settings) error {
-	raiseFileLimit()
+	load.RaiseFileLimit()
 	dir, err := os.MkdirTemp("", "sotto-load-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s.directory = dir
-	if s.binary == "" {
-		progress("compiling the relay")
-		if s.binary, err = relay.Build(ctx, address.SMP, dir); err != nil {
+	s.bench.Directory = dir
+	if s.bench.Binary == "" {
+		load.Progress("compiling the relay")
+		if s.bench.Binary, err = relay.Build(ctx, s.bench.Scheme, dir); err != nil {
 			return err
 		}
 	}
-	results := new(table)
-	if err := describeMachine(ctx, s, results); err != nil {
+	results := new(load.Table)
+	if err := load.DescribeMachine(ctx, s.bench.Admin, results); err != nil {
 		return err
 	}
-	for _, p := range phases {
-		if !strings.Contains(","+s.phases+",", ","+p.name+",") {
-			continue
-		}
-		progress("phase %s", p.name)
-		if err = p.run(ctx, s, results); err != nil {
-			err = fmt.Errorf("phase %s: %w", p.name, err)
-			break
-		}
-	}
-	results.print(os.Stdout)
+	err = load.Run(ctx, s.phases(), s.chosen, results)
+	results.Print(os.Stdout)
 	return err
-}
-
-func (p phase) run(ctx context.Context, s *settings, results *table) error {
-	ctx, cancel := context.WithTimeout(ctx, p.limit)
-	defer cancel()
-	return p.measure(ctx, s, results)
-}
-
-// progress tells who waits what is going on.
-func progress(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "load: "+format+"\n", args...)
-}
-
-// raiseFileLimit allows as many open files as the system does. The relay inherits it.
-func raiseFileLimit() {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
-		limit.Cur = limit.Max
-		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) // a phase that needs more will say so
-	}
-}
-
-// under is a relay under measurement.
-type under struct {
-	*relay.Relay
-	database *database
-}
-
-// startRelay starts a relay on an empty database of its own.
-func startRelay(ctx context.Context, s *settings, more ...string) (*under, error) {
-	d, err := createDatabase(ctx, s.admin)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(s.directory, "relay-")
-	if err != nil {
-		return nil, errors.Join(err, d.drop())
-	}
-	r, err := relay.New(address.SMP, s.binary, filepath.Join(dir, "data"), d.url, append([]string{"SMP_LOG_LEVEL=info"}, more...)...)
-	if err == nil {
-		err = r.Start(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, d.drop())
-	}
-	return &under{r, d}, nil
-}
-
-// end ends the relay and removes its database. It is an error if the relay has ended before, or says that it failed.
-func (u *under) end() error {
-	var err error
-	switch {
-	case !u.Running():
-		err = errors.New("the relay has ended")
-	case strings.Contains(u.Stderr.String(), "panic"), strings.Contains(u.Stderr.String(), "connection handler failed"):
-		err = errors.New("the relay has panicked")
-	}
-	if err != nil {
-		err = fmt.Errorf("%w:\n%s", err, u.Stderr.String())
-	}
-	return errors.Join(err, u.Kill(), u.database.drop())
 }

@@ -11,6 +11,7 @@ import (
 
 	"sotto/services/smp/internal/client"
 	"sotto/shared/auth"
+	"sotto/shared/load"
 	"sotto/shared/relay"
 	"sotto/shared/smp"
 )
@@ -31,8 +32,8 @@ type pair struct {
 
 	sentAt chan time.Time // of the messages on their way, in order
 	acked  atomic.Int64
-	accept durations // SEND to OK
-	arrive durations // SEND to MSG
+	accept load.Durations // SEND to OK
+	arrive load.Durations // SEND to MSG
 }
 
 // errProfile: the connection is not what an app's would be.

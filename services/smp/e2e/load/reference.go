@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sotto/shared/load"
 	"sotto/shared/smp"
 )
 
@@ -40,7 +41,7 @@ func referenceRow(queue, seq int64) []any {
 // connection, and deletes the groups before on another, for the given time. It returns messages that were stored and
 // deleted in a second.
 func reference(ctx context.Context, url string, group int, d time.Duration) (float64, error) {
-	if err := execute(ctx, url, referenceTable); err != nil {
+	if err := load.Execute(ctx, url, referenceTable); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -53,7 +54,7 @@ func reference(ctx context.Context, url string, group int, d time.Duration) (flo
 		stored <- storeGroups(ctx, url, group, end, groups)
 	}()
 	began, n := time.Now(), 0
-	err := connected(ctx, url, func(conn *pgx.Conn) error {
+	err := load.Connected(ctx, url, func(conn *pgx.Conn) error {
 		for g := range groups {
 			if err := deleteGroup(ctx, conn, g, group); err != nil {
 				return err
@@ -70,12 +71,12 @@ func reference(ctx context.Context, url string, group int, d time.Duration) (flo
 	if err != nil {
 		return 0, err
 	}
-	return float64(n) / took.Seconds(), execute(context.WithoutCancel(ctx), url, "DROP TABLE reference")
+	return float64(n) / took.Seconds(), load.Execute(context.WithoutCancel(ctx), url, "DROP TABLE reference")
 }
 
 // storeGroups stores groups until the end of the time.
 func storeGroups(ctx context.Context, url string, group int, end time.Time, groups chan<- int64) error {
-	return connected(ctx, url, func(conn *pgx.Conn) error {
+	return load.Connected(ctx, url, func(conn *pgx.Conn) error {
 		for g := int64(0); time.Now().Before(end); g++ {
 			source := pgx.CopyFromSlice(group, func(i int) ([]any, error) { return referenceRow(int64(i), g), nil })
 			if _, err := conn.CopyFrom(ctx, pgx.Identifier{"reference"}, referenceColumns, source); err != nil {

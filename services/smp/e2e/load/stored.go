@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sotto/services/smp/internal/client"
+	"sotto/shared/load"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )
@@ -22,42 +23,42 @@ import (
 const stopTime = 15 * time.Second
 
 // measureStored fills the database with queues, starts the relay on it, and lets one client subscribe to many of them.
-func measureStored(ctx context.Context, s *settings, t *table) (err error) {
-	u, err := startRelay(ctx, s)
+func measureStored(ctx context.Context, s *settings, t *load.Table) (err error) {
+	u, err := s.bench.Start(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, u.end()) }()
+	defer func() { err = errors.Join(err, u.End()) }()
 	template, err := templateQueue(ctx, u)
 	if err != nil {
 		return err
 	}
-	empty, err := u.restart(ctx)
+	empty, err := restart(ctx, u)
 	if err != nil {
 		return err
 	}
 	if _, err := u.Stop(stopTime); err != nil {
 		return err
 	}
-	progress("inserting %d queues", s.stored)
-	seed, filled, err := fill(ctx, u.database.url, s.stored)
+	load.Progress("inserting %d queues", s.stored)
+	seed, filled, err := fill(ctx, u.Database.URL, s.stored)
 	if err != nil {
 		return fmt.Errorf("fill the database: %w", err)
 	}
-	u.database.calm(ctx)
+	u.Database.Calm(ctx)
 	if err := u.Start(ctx); err != nil {
 		return err
 	}
-	full, err := u.restart(ctx)
+	full, err := restart(ctx, u)
 	if err != nil {
 		return err
 	}
-	t.heading("%d queues in the database (inserted in %.0f s)", s.stored, filled.Seconds())
-	t.add("start-up, empty database", "%s, %s resident", milliseconds(empty.took), megabytes(empty.rss))
-	t.add("start-up, full database", "%s, %s resident", milliseconds(full.took), megabytes(full.rss))
+	t.Heading("%d queues in the database (inserted in %.0f s)", s.stored, filled.Seconds())
+	t.Add("start-up, empty database", "%s, %s resident", load.Milliseconds(empty.took), load.Megabytes(empty.rss))
+	t.Add("start-up, full database", "%s, %s resident", load.Milliseconds(full.took), load.Megabytes(full.rss))
 	difference := full.rss - empty.rss
-	t.aimed("  difference", full.took < empty.took+time.Second && difference < 32<<20, "below 1 s and 32 MB",
-		"%s, %s", milliseconds(full.took-empty.took), megabytes(difference))
+	t.Aimed("  difference", full.took < empty.took+time.Second && difference < 32<<20, "below 1 s and 32 MB",
+		"%s, %s", load.Milliseconds(full.took-empty.took), load.Megabytes(difference))
 	return resubscribe(ctx, s, u, t, template, seed)
 }
 
@@ -68,7 +69,7 @@ type started struct {
 }
 
 // restart stops the relay, and starts it again.
-func (u *under) restart(ctx context.Context) (started, error) {
+func restart(ctx context.Context, u *load.Relay) (started, error) {
 	if _, err := u.Stop(stopTime); err != nil {
 		return started{}, err
 	}
@@ -88,7 +89,7 @@ func (u *under) restart(ctx context.Context) (started, error) {
 }
 
 // templateQueue creates the queue that all others are copies of.
-func templateQueue(ctx context.Context, u *under) (*client.Queue, error) {
+func templateQueue(ctx context.Context, u *load.Relay) (*client.Queue, error) {
 	c, err := connect(ctx, u.Relay)
 	if err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func fill(ctx context.Context, url string, n int) (seed string, took time.Durati
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	seed = hex.EncodeToString(random[:])
-	err = connected(ctx, url, func(conn *pgx.Conn) error {
+	err = load.Connected(ctx, url, func(conn *pgx.Conn) error {
 		columns, values, err := copied(ctx, conn, seed)
 		if err != nil {
 			return err
@@ -117,7 +118,7 @@ func fill(ctx context.Context, url string, n int) (seed string, took time.Durati
 			if err != nil {
 				return err
 			}
-			progress("%d queues", min(from+100_000, n))
+			load.Progress("%d queues", min(from+100_000, n))
 		}
 		took = time.Since(began)
 		_, err = conn.Exec(ctx, "VACUUM ANALYZE queues")
@@ -156,28 +157,28 @@ func recipientID(seed string, n int) wire.EntityID {
 }
 
 // resubscribe is a client that comes back to its queues. They are spread over the database.
-func resubscribe(ctx context.Context, s *settings, u *under, t *table, template *client.Queue, seed string) error {
+func resubscribe(ctx context.Context, s *settings, u *load.Relay, t *load.Table, template *client.Queue, seed string) error {
 	queues := make([]*client.Queue, s.resubs)
 	step := s.stored / s.resubs
 	for i := range queues {
 		queues[i] = &client.Queue{RecipientID: recipientID(seed, i*step), Key: template.Key}
 	}
-	t.heading("A client with %d queues comes back", len(queues))
+	t.Heading("A client with %d queues comes back", len(queues))
 	for _, name := range []string{"subscribed, first time", "subscribed, again from another connection"} {
 		took, used, err := subscribeAll(ctx, u, queues)
 		if err != nil {
 			return err
 		}
-		t.add(name, "%.2f s, %.0f/s", took.Seconds(), float64(len(queues))/took.Seconds())
-		t.add("  processor time", "relay %.2f s, Postgres %.2f s, client %.2f s", used.relay.Seconds(), used.postgres.Seconds(),
+		t.Add(name, "%.2f s, %.0f/s", took.Seconds(), float64(len(queues))/took.Seconds())
+		t.Add("  processor time", "relay %.2f s, Postgres %.2f s, client %.2f s", used.relay.Seconds(), used.postgres.Seconds(),
 			used.clients.Seconds())
 	}
 	usage, err := u.Usage()
-	t.add("resident memory after it", "%s", megabytes(usage.RSS))
+	t.Add("resident memory after it", "%s", load.Megabytes(usage.RSS))
 	return err
 }
 
-func subscribeAll(ctx context.Context, u *under, queues []*client.Queue) (time.Duration, used, error) {
+func subscribeAll(ctx context.Context, u *load.Relay, queues []*client.Queue) (time.Duration, used, error) {
 	c, err := connect(ctx, u.Relay)
 	if err != nil {
 		return 0, used{}, err

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"sotto/shared/load"
 	"sotto/shared/relay"
 )
 
@@ -15,12 +16,12 @@ import (
 const warmUp = 3 * time.Second
 
 // measureTraffic lets many pairs send and receive as fast as they can, and compares with what Postgres alone does.
-func measureTraffic(ctx context.Context, s *settings, t *table) (err error) {
-	u, err := startRelay(ctx, s)
+func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error) {
+	u, err := s.bench.Start(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, u.end()) }()
+	defer func() { err = errors.Join(err, u.End()) }()
 	d := time.Duration(s.seconds) * time.Second
 	largest, err := u.reference(ctx, s.pairs, d)
 	if err != nil {
@@ -35,29 +36,29 @@ func measureTraffic(ctx context.Context, s *settings, t *table) (err error) {
 	if err != nil {
 		return err
 	}
-	t.heading("%d senders, %d recipients, one message of %d bytes in flight each, for %v", s.pairs, s.pairs, bodySize, d)
-	t.add("reference: bare COPY and DELETE", "%.0f/s in groups of %d, %.0f/s in groups of %d", same, group, largest, s.pairs)
-	t.add("messages in a group of the relay's, on average", "%d", group)
-	t.add("delivered and acknowledged", "%.0f/s", measured.rate)
+	t.Heading("%d senders, %d recipients, one message of %d bytes in flight each, for %v", s.pairs, s.pairs, bodySize, d)
+	t.Add("reference: bare COPY and DELETE", "%.0f/s in groups of %d, %.0f/s in groups of %d", same, group, largest, s.pairs)
+	t.Add("messages in a group of the relay's, on average", "%d", group)
+	t.Add("delivered and acknowledged", "%.0f/s", measured.rate)
 	ratio := measured.rate / same
-	t.aimed("  of the reference with the same groups", ratio >= 0.5, "at least 0.50", "%.2f", ratio)
-	t.add(fmt.Sprintf("  of the reference with groups of %d", s.pairs), "%.2f", measured.rate/largest)
-	t.add("SEND to OK, median", "%s", milliseconds(measured.accept.quantile(0.50)))
-	t.add("SEND to OK, 99%", "%s", milliseconds(measured.accept.quantile(0.99)))
-	t.add("SEND to MSG, median", "%s", milliseconds(measured.arrive.quantile(0.50)))
-	t.add("SEND to MSG, 99%", "%s", milliseconds(measured.arrive.quantile(0.99)))
+	t.Aimed("  of the reference with the same groups", ratio >= 0.5, "at least 0.50", "%.2f", ratio)
+	t.Add(fmt.Sprintf("  of the reference with groups of %d", s.pairs), "%.2f", measured.rate/largest)
+	t.Add("SEND to OK, median", "%s", load.Milliseconds(measured.accept.Quantile(0.50)))
+	t.Add("SEND to OK, 99%", "%s", load.Milliseconds(measured.accept.Quantile(0.99)))
+	t.Add("SEND to MSG, median", "%s", load.Milliseconds(measured.arrive.Quantile(0.50)))
+	t.Add("SEND to MSG, 99%", "%s", load.Milliseconds(measured.arrive.Quantile(0.99)))
 	measured.used.report(t, measured.messages)
 	return nil
 }
 
 // reference measures what Postgres alone does with groups of this size.
-func (u *under) reference(ctx context.Context, group int, d time.Duration) (float64, error) {
-	u.database.calm(ctx)
-	rate, err := reference(ctx, u.database.url, group, d)
+func (u *load.Relay) reference(ctx context.Context, group int, d time.Duration) (float64, error) {
+	u.Database.Calm(ctx)
+	rate, err := reference(ctx, u.Database.URL, group, d)
 	if err != nil {
 		return 0, fmt.Errorf("reference: %w", err)
 	}
-	u.database.calm(ctx)
+	u.Database.Calm(ctx)
 	return rate, nil
 }
 
@@ -72,12 +73,12 @@ type measurement struct {
 	messages       int64
 	commits        int64 // of the database
 	rate           float64
-	accept, arrive durations
+	accept, arrive load.Durations
 	used           used
 }
 
 // traffic runs the pairs.
-func traffic(ctx context.Context, s *settings, u *under, d time.Duration) (*measurement, error) {
+func traffic(ctx context.Context, s *settings, u *load.Relay, d time.Duration) (*measurement, error) {
 	pairs := make([]*pair, s.pairs)
 	defer func() {
 		for _, p := range pairs {
@@ -116,7 +117,7 @@ func traffic(ctx context.Context, s *settings, u *under, d time.Duration) (*meas
 }
 
 // observe counts what is acknowledged in the time after the warm-up.
-func observe(ctx context.Context, pairs []*pair, u *under, d time.Duration, failed <-chan error) (*measurement, error) {
+func observe(ctx context.Context, pairs []*pair, u *load.Relay, d time.Duration, failed <-chan error) (*measurement, error) {
 	count := func() (n int64) {
 		for _, p := range pairs {
 			n += p.acked.Load()
@@ -126,7 +127,7 @@ func observe(ctx context.Context, pairs []*pair, u *under, d time.Duration, fail
 	if err := wait(ctx, warmUp, failed); err != nil {
 		return nil, err
 	}
-	commits, err := u.database.commits(ctx)
+	commits, err := u.Database.Commits(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func observe(ctx context.Context, pairs []*pair, u *under, d time.Duration, fail
 	}
 	m := &measurement{messages: count() - first, used: meter.read()}
 	m.rate = float64(m.messages) / time.Since(began).Seconds()
-	after, err := u.database.commits(ctx)
+	after, err := u.Database.Commits(ctx)
 	m.commits = after - commits
 	return m, err
 }
@@ -184,14 +185,14 @@ type meter struct {
 	relay, database, clients time.Duration
 }
 
-func newMeter(ctx context.Context, u *under) *meter {
-	m := &meter{pid: u.Pid(), postgres: u.database.server(ctx)}
-	m.began, m.relay, m.database, m.clients = time.Now(), cpu(m.pid), treeCPU(m.postgres), ownCPU()
+func newMeter(ctx context.Context, u *load.Relay) *meter {
+	m := &meter{pid: u.Pid(), postgres: u.Database.Server(ctx)}
+	m.began, m.relay, m.Database, m.clients = time.Now(), cpu(m.pid), treeCPU(m.postgres), ownCPU()
 	return m
 }
 
 func (m *meter) read() used {
-	return used{time.Since(m.began), since(m.relay, cpu(m.pid)), since(m.database, treeCPU(m.postgres)), ownCPU() - m.clients}
+	return used{time.Since(m.began), since(m.relay, cpu(m.pid)), since(m.Database, treeCPU(m.postgres)), ownCPU() - m.clients}
 }
 
 // since is the time between two readings, -1 if one of them failed.
@@ -230,20 +231,20 @@ func ownCPU() time.Duration {
 }
 
 // report adds the processor time for each of n messages.
-func (u used) report(t *table, n int64) {
+func (u used) report(t *load.Table, n int64) {
 	for _, one := range []struct {
 		name string
 		d    time.Duration
 	}{{"relay", u.relay}, {"Postgres", u.postgres}, {"clients", u.clients}} {
 		if one.d < 0 || n == 0 {
-			t.add("processor time of "+one.name, "not known")
+			t.Add("processor time of "+one.name, "not known")
 			continue
 		}
-		t.add("processor time of "+one.name, "%d us a message, %.0f%% of one processor",
+		t.Add("processor time of "+one.name, "%d us a message, %.0f%% of one processor",
 			(one.d / time.Duration(n)).Microseconds(), 100*one.d.Seconds()/u.took.Seconds())
 	}
 	if u.relay >= 0 && u.postgres >= 0 && n > 0 {
 		served := (u.relay + u.postgres).Seconds() / float64(n)
-		t.add("  relay and Postgres alone would allow", "%.0f/s on one processor", 1/served)
+		t.Add("  relay and Postgres alone would allow", "%.0f/s on one processor", 1/served)
 	}
 }
