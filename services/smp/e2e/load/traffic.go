@@ -23,7 +23,7 @@ func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error)
 	}
 	defer func() { err = errors.Join(err, u.End()) }()
 	d := time.Duration(s.seconds) * time.Second
-	largest, err := u.reference(ctx, s.pairs, d)
+	largest, err := referenceOf(ctx, u, s.pairs, d)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error)
 		return err
 	}
 	group := measured.group(s.pairs)
-	same, err := u.reference(ctx, group, d)
+	same, err := referenceOf(ctx, u, group, d)
 	if err != nil {
 		return err
 	}
@@ -51,8 +51,8 @@ func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error)
 	return nil
 }
 
-// reference measures what Postgres alone does with groups of this size.
-func (u *load.Relay) reference(ctx context.Context, group int, d time.Duration) (float64, error) {
+// referenceOf measures what Postgres alone does with groups of this size.
+func referenceOf(ctx context.Context, u *load.Relay, group int, d time.Duration) (float64, error) {
 	u.Database.Calm(ctx)
 	rate, err := reference(ctx, u.Database.URL, group, d)
 	if err != nil {
@@ -187,12 +187,12 @@ type meter struct {
 
 func newMeter(ctx context.Context, u *load.Relay) *meter {
 	m := &meter{pid: u.Pid(), postgres: u.Database.Server(ctx)}
-	m.began, m.relay, m.Database, m.clients = time.Now(), cpu(m.pid), treeCPU(m.postgres), ownCPU()
+	m.began, m.relay, m.database, m.clients = time.Now(), cpu(m.pid), treeCPU(m.postgres), ownCPU()
 	return m
 }
 
 func (m *meter) read() used {
-	return used{time.Since(m.began), since(m.relay, cpu(m.pid)), since(m.Database, treeCPU(m.postgres)), ownCPU() - m.clients}
+	return used{time.Since(m.began), since(m.relay, cpu(m.pid)), since(m.database, treeCPU(m.postgres)), ownCPU() - m.clients}
 }
 
 // since is the time between two readings, -1 if one of them failed.
