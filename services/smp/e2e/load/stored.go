@@ -170,21 +170,21 @@ func resubscribe(ctx context.Context, s *settings, u *load.Relay, t *load.Table,
 			return err
 		}
 		t.Add(name, "%.2f s, %.0f/s", took.Seconds(), float64(len(queues))/took.Seconds())
-		t.Add("  processor time", "relay %.2f s, Postgres %.2f s, client %.2f s", used.relay.Seconds(), used.postgres.Seconds(),
-			used.clients.Seconds())
+		t.Add("  processor time", "relay %.2f s, Postgres %.2f s, client %.2f s", used.Relay.Seconds(), used.Postgres.Seconds(),
+			used.Clients.Seconds())
 	}
 	usage, err := u.Usage()
 	t.Add("resident memory after it", "%s", load.Megabytes(usage.RSS))
 	return err
 }
 
-func subscribeAll(ctx context.Context, u *load.Relay, queues []*client.Queue) (time.Duration, used, error) {
+func subscribeAll(ctx context.Context, u *load.Relay, queues []*client.Queue) (time.Duration, load.Used, error) {
 	c, err := connect(ctx, u.Relay)
 	if err != nil {
-		return 0, used{}, err
+		return 0, load.Used{}, err
 	}
 	defer c.Close()
-	meter := newMeter(ctx, u)
+	meter := load.NewMeter(ctx, u)
 	began := time.Now()
 	each, err := c.SubscribeAll(ctx, queues)
 	took := time.Since(began)
@@ -193,5 +193,5 @@ func subscribeAll(ctx context.Context, u *load.Relay, queues []*client.Queue) (t
 			err = fmt.Errorf("SUB of queue %d: %w", i, e)
 		}
 	}
-	return took, meter.read(), err
+	return took, meter.Read(), err
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 	"time"
 
 	"sotto/shared/load"
-	"sotto/shared/relay"
 )
 
 // warmUp is traffic before what is measured.
@@ -47,7 +45,7 @@ func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error)
 	t.Add("SEND to OK, 99%", "%s", load.Milliseconds(measured.accept.Quantile(0.99)))
 	t.Add("SEND to MSG, median", "%s", load.Milliseconds(measured.arrive.Quantile(0.50)))
 	t.Add("SEND to MSG, 99%", "%s", load.Milliseconds(measured.arrive.Quantile(0.99)))
-	measured.used.report(t, measured.messages)
+	report(t, measured.used, measured.messages)
 	return nil
 }
 
@@ -74,7 +72,7 @@ type measurement struct {
 	commits        int64 // of the database
 	rate           float64
 	accept, arrive load.Durations
-	used           used
+	used           load.Used
 }
 
 // traffic runs the pairs.
@@ -131,11 +129,11 @@ func observe(ctx context.Context, pairs []*pair, u *load.Relay, d time.Duration,
 	if err != nil {
 		return nil, err
 	}
-	began, first, meter := time.Now(), count(), newMeter(ctx, u)
+	began, first, meter := time.Now(), count(), load.NewMeter(ctx, u)
 	if err := wait(ctx, d, failed); err != nil {
 		return nil, err
 	}
-	m := &measurement{messages: count() - first, used: meter.read()}
+	m := &measurement{messages: count() - first, used: meter.Read()}
 	m.rate = float64(m.messages) / time.Since(began).Seconds()
 	after, err := u.Database.Commits(ctx)
 	m.commits = after - commits
@@ -172,79 +170,21 @@ func collect(m *measurement, pairs []*pair, failed chan error, err error) (*meas
 	return m, nil
 }
 
-// used is processor time by who took it; negative where it is not known.
-type used struct {
-	took                     time.Duration
-	relay, postgres, clients time.Duration
-}
-
-// meter measures processor time from when it was made.
-type meter struct {
-	began                    time.Time
-	pid, postgres            int
-	relay, database, clients time.Duration
-}
-
-func newMeter(ctx context.Context, u *load.Relay) *meter {
-	m := &meter{pid: u.Pid(), postgres: u.Database.Server(ctx)}
-	m.began, m.relay, m.database, m.clients = time.Now(), cpu(m.pid), treeCPU(m.postgres), ownCPU()
-	return m
-}
-
-func (m *meter) read() used {
-	return used{time.Since(m.began), since(m.relay, cpu(m.pid)), since(m.database, treeCPU(m.postgres)), ownCPU() - m.clients}
-}
-
-// since is the time between two readings, -1 if one of them failed.
-func since(before, after time.Duration) time.Duration {
-	if before < 0 || after < 0 {
-		return -1
-	}
-	return after - before
-}
-
-func cpu(pid int) time.Duration {
-	u, err := relay.UsageOf(pid)
-	if err != nil {
-		return -1
-	}
-	return u.CPU
-}
-
-func treeCPU(pid int) time.Duration {
-	if pid <= 0 {
-		return -1
-	}
-	d, err := relay.TreeCPU(pid)
-	if err != nil {
-		return -1
-	}
-	return d
-}
-
-func ownCPU() time.Duration {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
-}
-
 // report adds the processor time for each of n messages.
-func (u used) report(t *load.Table, n int64) {
+func report(t *load.Table, u load.Used, n int64) {
 	for _, one := range []struct {
 		name string
 		d    time.Duration
-	}{{"relay", u.relay}, {"Postgres", u.postgres}, {"clients", u.clients}} {
+	}{{"relay", u.Relay}, {"Postgres", u.Postgres}, {"clients", u.Clients}} {
 		if one.d < 0 || n == 0 {
 			t.Add("processor time of "+one.name, "not known")
 			continue
 		}
 		t.Add("processor time of "+one.name, "%d us a message, %.0f%% of one processor",
-			(one.d / time.Duration(n)).Microseconds(), 100*one.d.Seconds()/u.took.Seconds())
+			(one.d / time.Duration(n)).Microseconds(), 100*one.d.Seconds()/u.Took.Seconds())
 	}
-	if u.relay >= 0 && u.postgres >= 0 && n > 0 {
-		served := (u.relay + u.postgres).Seconds() / float64(n)
+	if u.Relay >= 0 && u.Postgres >= 0 && n > 0 {
+		served := (u.Relay + u.Postgres).Seconds() / float64(n)
 		t.Add("  relay and Postgres alone would allow", "%.0f/s on one processor", 1/served)
 	}
 }
