@@ -1,0 +1,219 @@
+package server
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// DefaultUploadMemory is what all uploads together may be ahead of the store: enough for 256 that are.
+const DefaultUploadMemory = 64 << 20
+
+const (
+	// firstAhead is how much of request bodies a connection may have read from the wire that no handler has taken, and
+	// nextAhead how much more for each further body. It covers the time in which the store writes a piece.
+	firstAhead = 256 << 10
+	nextAhead  = 64 << 10
+	// leastAhead is what remains of that when all connections together exceed [Config.UploadMemory]: two frames of the
+	// size that clients use.
+	leastAhead = 32 << 10
+)
+
+// budget is what the gates of all connections share.
+type budget struct {
+	limit int64
+	ahead atomic.Int64
+}
+
+func newBudget(limit int64) *budget {
+	if limit <= 0 {
+		limit = DefaultUploadMemory
+	}
+	return &budget{limit: limit}
+}
+
+// gate is the connection that HTTP/2 reads from. The windows that it grants are as large as the fastest and farthest
+// client needs, and it buffers what arrives within them; so when handlers are slower than the wire, the gate stops
+// reading, and TCP's own window holds the client back.
+//
+// It stops only while a request is under way that has something else to do than to wait for its body, for the store for
+// example, which ends within a bound. A handler that waits for its body, or writes its answer, needs the wire, for bytes
+// of the body or for the client's window. So the gate cannot bring the connection to a standstill.
+//
+// It names no addresses, so that nothing above it can.
+type gate struct {
+	net.Conn
+	budget *budget
+
+	received, sent atomic.Uint64 // bytes so far
+
+	mu      sync.Mutex // guards what follows
+	moved   sync.Cond
+	frames  frames
+	ahead   int  // bytes of bodies that were read from the wire and that no handler has taken
+	bodies  int  // requests that do not answer yet
+	reading int  // of these, those in a read of their body
+	closed  bool // reads do not wait any more
+}
+
+func newGate(conn net.Conn, b *budget) *gate {
+	g := &gate{Conn: conn, budget: b}
+	g.moved.L = &g.mu
+	return g
+}
+
+// Read reads from the wire, as soon as that is due.
+func (g *gate) Read(p []byte) (int, error) {
+	g.await()
+	n, err := g.Conn.Read(p)
+	if n > 0 {
+		g.received.Add(uint64(n))
+		g.arrived(p[:n])
+	}
+	return n, err
+}
+
+func (g *gate) await() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for !g.closed && g.reading < g.bodies && g.ahead > g.allowance() {
+		g.moved.Wait()
+	}
+}
+
+func (g *gate) allowance() int {
+	if g.budget.ahead.Load() > g.budget.limit {
+		return leastAhead
+	}
+	return firstAhead + (g.bodies-1)*nextAhead
+}
+
+func (g *gate) arrived(p []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.change(g.frames.data(p))
+}
+
+// change counts bytes that came, or went, under mu.
+func (g *gate) change(n int) {
+	if g.closed {
+		return
+	}
+	n = max(n, -g.ahead)
+	g.ahead += n
+	g.budget.ahead.Add(int64(n))
+}
+
+// begin counts a request that may have a body.
+func (g *gate) begin() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bodies++
+}
+
+// end counts it out: its body was read, or is not going to be. With the last one goes what was miscounted, such as
+// padding and bodies that nobody read.
+func (g *gate) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bodies--
+	if g.bodies == 0 {
+		g.change(-g.ahead)
+	}
+	g.moved.Signal()
+}
+
+// beginRead is called before a handler reads its body, and endRead afterwards with the number of bytes it got.
+func (g *gate) beginRead() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reading++
+	if g.reading == g.bodies {
+		g.moved.Signal()
+	}
+}
+
+func (g *gate) endRead(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reading--
+	g.change(-n)
+	g.moved.Signal()
+}
+
+// Write writes to the wire.
+func (g *gate) Write(p []byte) (int, error) {
+	n, err := g.Conn.Write(p)
+	g.sent.Add(uint64(n))
+	return n, err
+}
+
+// Close closes the connection.
+func (g *gate) Close() error {
+	g.shut()
+	return g.Conn.Close()
+}
+
+// shut lets reads pass, to fail by themselves, and gives back what was counted.
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.change(-g.ahead)
+	g.closed = true
+	g.moved.Signal()
+}
+
+// RemoteAddr returns a placeholder.
+func (g *gate) RemoteAddr() net.Addr { return nowhere{} }
+
+// LocalAddr returns a placeholder.
+func (g *gate) LocalAddr() net.Addr { return nowhere{} }
+
+// nowhere is the address of everybody.
+type nowhere struct{}
+
+func (nowhere) Network() string { return "tcp" }
+func (nowhere) String() string  { return "[address]" }
+
+// Parts of HTTP/2 that the gate has to know.
+const (
+	prefaceSize     = 24
+	frameHeaderSize = 9
+	frameData       = 0
+)
+
+// frames follows the frames in a client's stream, which is split anyhow.
+type frames struct {
+	preface int // bytes of the preface seen
+	header  [frameHeaderSize]byte
+	headed  int // bytes of the header seen
+	left    int // bytes of the payload still to come
+}
+
+// data takes the next part of the stream and returns how many bytes of it lie in DATA frames.
+func (f *frames) data(p []byte) (n int) {
+	if f.preface < prefaceSize {
+		skipped := min(prefaceSize-f.preface, len(p))
+		f.preface += skipped
+		p = p[skipped:]
+	}
+	for len(p) > 0 {
+		if f.left > 0 {
+			part := min(f.left, len(p))
+			f.left -= part
+			p = p[part:]
+			if f.header[3] == frameData {
+				n += part
+			}
+			continue
+		}
+		part := copy(f.header[f.headed:], p)
+		f.headed += part
+		p = p[part:]
+		if f.headed == frameHeaderSize {
+			f.headed = 0
+			f.left = int(f.header[0])<<16 | int(f.header[1])<<8 | int(f.header[2])
+		}
+	}
+	return n
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"errors"
+	"io"
+
+	"sotto/services/xftp/internal/chunk"
+	"sotto/shared/box"
+	"sotto/shared/key"
+	"sotto/shared/xftp"
+)
+
+// download is a chunk on its way to a recipient, encrypted for this request alone.
+//
+// Spec: xftp.md 8.6
+type download struct {
+	r      io.ReadCloser
+	sealer *box.Sealer
+	left   int // bytes that are not read
+	piece  *[pieceSize]byte
+	n      int // bytes read into piece, not sent
+}
+
+// get answers FGET, and prepares the chunk that follows.
+//
+// Spec: xftp.md 8.6
+func (x *exchange) get(c *chunk.Chunk, cmd xftp.FGET) (xftp.Response, error) {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := box.DH(cmd.Key, private)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret[:])
+	var file xftp.FILE
+	_, _ = rand.Read(file.Nonce[:]) // never fails
+	if file.Key, err = key.FromECDH(private.PublicKey()); err != nil {
+		return nil, err
+	}
+	r, err := x.c.srv.store.Download(x.ctx(), c)
+	if err != nil {
+		return nil, err
+	}
+	d := &download{r: r, sealer: box.NewSealer(&secret, &file.Nonce), left: int(c.Size), piece: piecePool.Get().(*[pieceSize]byte)}
+	// The first piece is read before there is an answer that it contradicts.
+	if err := d.next(); err != nil {
+		d.close()
+		return nil, err
+	}
+	x.download = d
+	return file, nil
+}
+
+var errShortBody = errors.New("the stored body is too short")
+
+// next reads the next piece.
+func (d *download) next() error {
+	n, err := io.ReadFull(d.r, d.piece[:min(d.left, pieceSize)])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errShortBody
+	}
+	d.n = n
+	d.left -= n
+	return err
+}
+
+// send sends the chunk and its tag. If the store fails half way the body ends there, which the client takes for what it
+// is: too short.
+//
+// Spec: xftp.md 8.6
+func (d *download) send(x *exchange) {
+	for {
+		if x.write(d.sealer.Seal(d.piece[:0], d.piece[:d.n])) != nil {
+			return
+		}
+		if d.left == 0 {
+			break
+		}
+		if d.next() != nil {
+			return
+		}
+	}
+	tag := d.sealer.Tag()
+	_ = x.write(tag[:]) // whoever is gone does not miss it
+}
+
+func (d *download) close() {
+	_ = d.r.Close() // of what was only read
+	piecePool.Put(d.piece)
+}
+
+// acknowledge ends the recipient's access to the chunk.
+//
+// Spec: xftp.md 8.7
+func (x *exchange) acknowledge(t xftp.Transmission) (xftp.Response, error) {
+	id, _ := chunk.ParseID(t.EntityID)
+	if err := x.c.srv.store.RemoveRecipient(x.ctx(), id); err != nil {
+		return nil, err
+	}
+	return xftp.OK{}, nil
+}
