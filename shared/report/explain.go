@@ -68,8 +68,8 @@ func (p Place) TLS(err error) string {
 	case errors.Is(err, identity.ErrChainLength), errors.Is(err, identity.ErrCertificate), errors.Is(err, identity.ErrVersion):
 		return "What answers shows certificates that are no relay's. Is it a web server, or is the port wrong?"
 	case errors.As(err, &op) && op.Op == "remote error":
-		return fmt.Sprintf("The relay and this test have no TLS parameters in common (%s). Relays with an Ed448 "+
-			"certificate, as older ones have, cannot be tested here although apps can use them.", transport.Safe(err))
+		return fmt.Sprintf("The relay and this program have no TLS parameters in common (%s). Relays with an Ed448 "+
+			"certificate, as older ones have, cannot be used here although apps can.", transport.Safe(err))
 	case errors.As(err, &notTLS):
 		return "What answers does not speak TLS: it is no relay, or the port is wrong."
 	case TimedOut(err):

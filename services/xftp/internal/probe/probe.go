@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"time"
 
@@ -196,13 +195,4 @@ func (p *prober) fail(err error) error {
 	f := &report.Failure{Reason: p.explain(err), Err: err}
 	p.report.Failed(f.Reason)
 	return f
-}
-
-// place is where the relay is, for sentences.
-func (p *prober) place() report.Place {
-	host, port, err := net.SplitHostPort(p.host)
-	if err != nil {
-		host, port = p.host, address.XFTP.DefaultPort()
-	}
-	return report.Place{Host: host, Port: port, Waited: p.options.ConnectTimeout}
 }
