@@ -31,11 +31,11 @@ const (
 // leaker is a client that notes everything it uses.
 type leaker struct {
 	*client.Client
-	w *witness
+	w *relay.Witness
 }
 
 // newLeaker connects, from an address that can be recognised.
-func newLeaker(t *testing.T, r *relay.Relay, w *witness, v wire.Version, password string) *leaker {
+func newLeaker(t *testing.T, r *relay.Relay, w *relay.Witness, v wire.Version, password string) *leaker {
 	t.Helper()
 	o := speaking(v)
 	o.BasicAuth = smp.BasicAuth(password)
@@ -44,27 +44,25 @@ func newLeaker(t *testing.T, r *relay.Relay, w *witness, v wire.Version, passwor
 		c, err := d.DialContext(ctx, network, address)
 		if err == nil {
 			_, port, _ := net.SplitHostPort(c.LocalAddr().String())
-			w.mu.Lock()
-			w.ports[port] = true
-			w.mu.Unlock()
+			w.SawPort(port)
 		}
 		return c, err
 	}
 	l := &leaker{dial(t, r, o), w}
-	w.saw("a session id", l.SessionID())
+	w.Saw("a session id", l.SessionID())
 	relayKey := l.Conn().Relay().Key
-	w.saw("a session key", relayKey.Raw())
+	w.Saw("a session key", relayKey.Raw())
 	return l
 }
 
 // do runs a command, noting all that goes with it. What the answer is does not matter.
 func (l *leaker) do(ctx context.Context, cmd smp.Command, entity []byte, k auth.Key) smp.Response {
 	id := randomID()
-	l.w.saw("a correlation id", id)
-	l.w.saw("an entity id", entity)
+	l.w.Saw("a correlation id", id)
+	l.w.Saw("an entity id", entity)
 	public := k.Public()
 	if !public.IsZero() {
-		l.w.saw("a key", public.Raw())
+		l.w.Saw("a key", public.Raw())
 	}
 	reply, err := l.Do(ctx, client.Request{Command: cmd, Entity: entity, Key: k, CorrID: id})
 	var refusal smp.Error
@@ -78,7 +76,7 @@ func (l *leaker) do(ctx context.Context, cmd smp.Command, entity []byte, k auth.
 func (l *leaker) create(ctx context.Context, t *testing.T, password string) *client.Queue {
 	t.Helper()
 	k, dh := auth.NewEd25519(), auth.NewX25519()
-	l.w.saw("a DH key", dh.Public().Raw())
+	l.w.Saw("a DH key", dh.Public().Raw())
 	cmd := smp.NEW{
 		AuthKey: k.Public(), DHKey: dh.Public(), HasBasicAuth: true, BasicAuth: smp.BasicAuth(password), Subscribe: true,
 		Queue: &smp.QueueRequest{Mode: smp.ModeMessaging},
@@ -90,10 +88,10 @@ func (l *leaker) create(ctx context.Context, t *testing.T, password string) *cli
 	q := &client.Queue{
 		RecipientID: bytes.Clone(ids.RecipientID), SenderID: bytes.Clone(ids.SenderID), Key: k, Secret: secret(t, ids.DHKey, dh),
 	}
-	l.w.saw("a recipient id", q.RecipientID)
-	l.w.saw("a sender id", q.SenderID)
-	l.w.saw("a DH key", ids.DHKey.Raw())
-	l.w.saw("a DH secret", q.Secret[:])
+	l.w.Saw("a recipient id", q.RecipientID)
+	l.w.Saw("a sender id", q.SenderID)
+	l.w.Saw("a DH key", ids.DHKey.Raw())
+	l.w.Saw("a DH secret", q.Secret[:])
 	return q
 }
 
@@ -146,7 +144,7 @@ func (l *leaker) takeMessages(ctx context.Context, t *testing.T, q *client.Queue
 	t.Helper()
 	m, err := receiveMessage(ctx, l.Client, q)
 	for ; m != nil && err == nil; m, err = l.Acknowledge(ctx, q, m.ID) {
-		l.w.saw("a message id", bytes.Clone(m.ID))
+		l.w.Saw("a message id", bytes.Clone(m.ID))
 		if string(m.Body) != leakBody {
 			t.Error("another body than was sent")
 		}
@@ -168,9 +166,9 @@ func testLog(t *testing.T, format string) {
 	r := newRelay(t, url, "SMP_CREATE_PASSWORD="+leakPassword, "SMP_LOG_FORMAT="+format, "SMP_END_INTERVAL=50ms",
 		"SMP_EXPIRY_INTERVAL=100ms", "SMP_MESSAGE_TTL=1h", "SMP_QUEUE_QUOTA=8", "SMP_HANDSHAKE_TIMEOUT=1s")
 	start(t, r)
-	w := newWitness()
+	w := relay.NewWitness()
 	for _, text := range []string{leakPassword, leakAddress, leakBody, leakHost, leakSNI, "another password"} {
-		w.saw("a text", []byte(text))
+		w.Saw("a text", []byte(text))
 	}
 	var queues []*client.Queue
 	for _, v := range versions {
@@ -195,7 +193,7 @@ func testLog(t *testing.T, format string) {
 	if r.Stderr.Len() == 0 {
 		t.Error("the relay logged nothing at all")
 	}
-	w.check(t, r)
+	w.Check(t, r)
 	t.Logf("the log:\n%s", tail(r.Stderr.String()))
 }
 
@@ -229,7 +227,7 @@ func misbehave(t *testing.T, r *relay.Relay) {
 }
 
 // troubleWithDatabase uses the queues while connections to the database are cut off, and when its tables are gone.
-func troubleWithDatabase(ctx context.Context, t *testing.T, r *relay.Relay, w *witness, url string, queues []*client.Queue) {
+func troubleWithDatabase(ctx context.Context, t *testing.T, r *relay.Relay, w *relay.Witness, url string, queues []*client.Queue) {
 	t.Helper()
 	for _, q := range queues {
 		l := newLeaker(t, r, w, smp.MaxVersion, leakPassword)

@@ -1,20 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"sotto/shared/pg/pgtest"
 	"sotto/shared/relay"
@@ -48,18 +37,18 @@ func TestDatabaseDisconnects(t *testing.T) {
 // TestDatabaseRestarts stops and starts a Postgres of the test's own, in an orderly way and by crashing it.
 func TestDatabaseRestarts(t *testing.T) {
 	relayBinary(t)
-	pg := newCluster(t)
-	r := newRelay(t, pg.start(t))
+	pg := pgtest.NewCluster(t)
+	r := newRelay(t, pg.Start(t))
 	start(t, r)
 	outages := []struct {
 		name string
-		stop func(*testing.T)
-	}{{"stop", pg.stop}, {"crash", pg.crash}, {"crash", pg.crash}}
+		stop func(testing.TB)
+	}{{"stop", pg.Stop}, {"crash", pg.Crash}, {"crash", pg.Crash}}
 	disturbed(t, r, pairs(t, r, 12, 50), len(outages), func(i int) {
 		from := r.Stderr.Len()
 		outages[i].stop(t)
 		waitFor(t, r, from, saysGone)
-		pg.start(t)
+		pg.Start(t)
 		waitFor(t, r, from, saysBack)
 		for _, text := range []string{saysGone, saysBack} {
 			if n := len(r.Stderr.Lines(from, text)); n != 1 {
@@ -74,19 +63,19 @@ func TestDatabaseRestarts(t *testing.T) {
 // the relay serves again when it is back.
 func TestDatabaseIsAwayForLong(t *testing.T) {
 	relayBinary(t)
-	pg := newCluster(t)
-	r := newRelay(t, pg.start(t), "SMP_STORE_TIMEOUT=1s")
+	pg := pgtest.NewCluster(t)
+	r := newRelay(t, pg.Start(t), "SMP_STORE_TIMEOUT=1s")
 	start(t, r)
 	disturbed(t, r, pairs(t, r, 4, 20), 1, func(int) {
 		from := r.Stderr.Len()
-		pg.crash(t)
+		pg.Crash(t)
 		waitFor(t, r, from, saysGone)
 		health := exec.CommandContext(t.Context(), r.Binary, "health")
 		health.Env = r.Env
 		if out, err := health.CombinedOutput(); err == nil {
 			t.Errorf("healthy without a database: %s", out)
 		}
-		pg.start(t)
+		pg.Start(t)
 		waitFor(t, r, from, saysBack)
 	})
 }
@@ -95,12 +84,12 @@ func TestDatabaseIsAwayForLong(t *testing.T) {
 // knowing whether they were done.
 func TestOutcomesUnknown(t *testing.T) {
 	relayBinary(t)
-	pg := newCluster(t)
-	r := newRelay(t, pg.start(t), "SMP_STORE_TIMEOUT=150ms")
+	pg := pgtest.NewCluster(t)
+	r := newRelay(t, pg.Start(t), "SMP_STORE_TIMEOUT=150ms")
 	start(t, r)
 	disturbed(t, r, pairs(t, r, 12, 60), 5, func(int) {
-		pg.crash(t)
-		pg.start(t)
+		pg.Crash(t)
+		pg.Start(t)
 	})
 }
 
@@ -120,78 +109,4 @@ func checkLogSize(t *testing.T, r *relay.Relay, lines int) {
 	if n := r.Stderr.Count("\n"); n > lines {
 		t.Errorf("the relay wrote %d lines to its log, more than %d", n, lines)
 	}
-}
-
-// cluster is a Postgres that the test may stop.
-type cluster struct{ dir string }
-
-// script makes private clusters, for `make run` too.
-const script = "../../../docker/postgres/local.sh"
-
-// newCluster makes a place for a cluster, or skips the test where there can be none.
-func newCluster(t *testing.T) *cluster {
-	t.Helper()
-	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("there is no bash to start a Postgres with")
-	}
-	dir, err := os.MkdirTemp("", "sotto-pg-")
-	must(t, "directory", err)
-	must(t, "directory", os.Chmod(dir, 0o711)) // Postgres does not run as root, and must reach what is in it
-	pg := &cluster{dir: filepath.Join(dir, "pg")}
-	t.Cleanup(func() {
-		pg.stop(t)
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove the cluster: %v", err)
-		}
-	})
-	return pg
-}
-
-func (c *cluster) run(t *testing.T, command string) (string, error) {
-	t.Helper()
-	// The test's context has ended when it cleans up.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), testTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", script, command, c.dir)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", command, err, stderr.String())
-	}
-	return strings.TrimSpace(stdout.String()), nil
-}
-
-// start starts the cluster and returns its URL.
-func (c *cluster) start(t *testing.T) string {
-	t.Helper()
-	url, err := c.run(t, "start")
-	if err != nil {
-		t.Skipf("no Postgres of the test's own: %v", err)
-	}
-	conn, err := pgx.Connect(t.Context(), url)
-	must(t, "connect to the cluster", err)
-	defer conn.Close(t.Context())
-	return url
-}
-
-// stop ends it as an administrator does, once clients are cut off.
-func (c *cluster) stop(t *testing.T) {
-	t.Helper()
-	if _, err := c.run(t, "stop"); err != nil {
-		t.Errorf("stop the cluster: %v", err)
-	}
-}
-
-// crash ends it at once, so that it has to recover.
-func (c *cluster) crash(t *testing.T) {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(c.dir, "data", "postmaster.pid"))
-	must(t, "postmaster.pid", err)
-	first, _, _ := strings.Cut(string(content), "\n")
-	pid, err := strconv.Atoi(first)
-	must(t, "postmaster.pid", err)
-	must(t, "crash", syscall.Kill(pid, syscall.SIGQUIT))
-	eventually(t, 30*time.Second, "Postgres has ended", func() bool {
-		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
-	})
 }
