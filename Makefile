@@ -20,7 +20,8 @@ FUZZTIME  ?= 5s
 BENCH     ?= .
 BENCHTIME ?= 1s
 BENCHARGS ?=
-BENCH_CMD ?= $(GO) run sotto/services/smp/e2e/load $(BENCHARGS)
+BENCH_SMP  ?= $(GO) run sotto/services/smp/e2e/load $(BENCHARGS)
+BENCH_XFTP ?= $(GO) run sotto/services/xftp/e2e/load $(BENCHARGS)
 
 # Postgres for tests: the server in SOTTO_TEST_DATABASE_URL, or a private one that lasts as long as the command.
 # Tests keep nothing, so theirs need not reach the disk; for e2e and bench it does, as in production.
@@ -36,8 +37,8 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## run the message relay here, with a Postgres of its own unless SMP_DATABASE_URL is set
-	@docker/run.sh smp bin/smp serve
+run: build ## run both relays here, with a Postgres of their own unless SMP_DATABASE_URL and XFTP_DATABASE_URL are set
+	@docker/run.sh
 
 build: go ## compile bin/smp and bin/xftp
 	@echo "build: bin/smp, bin/xftp, version $(VERSION)"
@@ -54,14 +55,16 @@ race: go ## run all tests with the race detector
 	@CGO_ENABLED=1 $(TEST_PG) $(GO) test -race $(TESTFLAGS) work
 
 e2e: go ## run the end-to-end tests alone, telling what they do
-	@echo "e2e: whole conversations with a relay and its database"
-	@SOTTO_E2E=1 $(BENCH_PG) $(GO) test -count=1 -v -timeout 20m sotto/services/smp/e2e
+	@echo "e2e: whole conversations with the relays and their database"
+	@SOTTO_E2E=1 $(BENCH_PG) $(GO) test -count=1 -p 1 -v -timeout 20m sotto/services/smp/e2e sotto/services/xftp/e2e
 
-bench: go ## measure: benchmarks of the packages, then a relay under load
+bench: go ## measure: benchmarks of the packages, then each relay under load
 	@echo "bench: benchmarks of the packages"
 	@$(BENCH_PG) $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem work
-	@echo "bench: a relay under load"
-	@$(BENCH_PG) $(BENCH_CMD)
+	@echo "bench: the message relay under load"
+	@$(BENCH_PG) $(BENCH_SMP)
+	@echo "bench: the file relay under load"
+	@$(BENCH_PG) $(BENCH_XFTP)
 
 fuzz: go ## run each fuzz target for FUZZTIME (5s)
 	@echo "fuzz: each target for $(FUZZTIME)"
@@ -102,17 +105,18 @@ modules: go ## build each service without the workspace, and check that the modu
 	before=$$(sums); $(GO) work sync || exit 1; \
 	[ "$$before" = "$$(sums)" ] || { echo "go work sync changed versions: commit what it did" >&2; exit 1; }
 
-image: ## build the container image
+image: ## build the container images
 	docker compose build
 
-up: ## start the stack in the background and print the relay's address
+up: ## start the stack in the background and print the relays' addresses
 	docker compose up --build --detach --wait
 	@docker compose exec -T smp /smp address --plain
+	@docker compose exec -T xftp /xftp address --plain
 
 down: ## stop the stack; its data stay
 	docker compose down
 
-smoke: ## check the stack: start it on port 15223, use it, kill parts of it, remove it
+smoke: ## check the stack: start it on ports 15223 and 15443, use it, kill parts of it, remove it
 	@docker/smoke.sh
 
 clean: ## remove what was compiled; data stay
