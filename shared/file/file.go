@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"sotto/shared/box"
 	"sotto/shared/wire"
@@ -102,12 +101,7 @@ func readHeader(b []byte) (h Header, rest []byte, err error) {
 // text returns b with each byte that is no UTF-8 replaced, as upstream reads names.
 //
 // Spec: xftp.md 1
-func text(b []byte) string {
-	if s := string(b); strings.ToValidUTF8(s, "") == s {
-		return s
-	}
-	return string([]rune(string(b)))
-}
+func text(b []byte) string { return string([]rune(string(b))) }
 
 // Encoded returns what a file of length bytes needs in chunks: header, file, their length and the tag. The error is
 // [ErrName], [ErrTooLarge], or [ErrLength] if length is negative.
