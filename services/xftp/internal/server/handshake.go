@@ -2,13 +2,11 @@ package server
 
 import (
 	"crypto/ecdh"
-	"crypto/rand"
 	"crypto/subtle"
 	"net/http"
 	"sync"
 
 	"sotto/shared/auth"
-	"sotto/shared/key"
 	"sotto/shared/wire"
 	"sotto/shared/xftp"
 )
@@ -163,11 +161,7 @@ func (h *handshake) greet(s *Server) (signed []byte, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.session == nil {
-		private, err := ecdh.X25519().GenerateKey(rand.Reader)
-		if err != nil {
-			return nil, err
-		}
-		public, err := key.FromECDH(private.PublicKey())
+		private, public, err := s.newKey()
 		if err != nil {
 			return nil, err
 		}

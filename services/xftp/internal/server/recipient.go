@@ -1,14 +1,11 @@
 package server
 
 import (
-	"crypto/ecdh"
-	"crypto/rand"
 	"errors"
 	"io"
 
 	"sotto/services/xftp/internal/chunk"
 	"sotto/shared/box"
-	"sotto/shared/key"
 	"sotto/shared/xftp"
 )
 
@@ -27,7 +24,7 @@ type download struct {
 //
 // Spec: xftp.md 8.6
 func (x *exchange) get(c *chunk.Chunk, cmd xftp.FGET) (xftp.Response, error) {
-	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	private, public, err := x.c.srv.newKey()
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +33,8 @@ func (x *exchange) get(c *chunk.Chunk, cmd xftp.FGET) (xftp.Response, error) {
 		return nil, err
 	}
 	defer clear(secret[:])
-	var file xftp.FILE
-	_, _ = rand.Read(file.Nonce[:]) // never fails
-	if file.Key, err = key.FromECDH(private.PublicKey()); err != nil {
-		return nil, err
-	}
+	file := xftp.FILE{Key: public}
+	x.c.srv.random(file.Nonce[:])
 	r, err := x.c.srv.store.Download(x.ctx(), c)
 	if err != nil {
 		return nil, err

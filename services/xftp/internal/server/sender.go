@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"crypto/ecdh"
-	"crypto/rand"
 	"errors"
 	"slices"
 
@@ -24,8 +23,8 @@ const maxUnsent = 10_000
 // Spec: xftp.md 8.1
 const idTries = 3
 
-func randomID() (id chunk.ID) {
-	_, _ = rand.Read(id[:]) // never fails
+func (s *Server) newID() (id chunk.ID) {
+	s.random(id[:])
 	return id
 }
 

@@ -7,6 +7,7 @@ package server
 import (
 	"context"
 	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -20,7 +21,6 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/net/http2"
 
-	"sotto/services/xftp/internal/chunk"
 	"sotto/shared/auth"
 	"sotto/shared/identity"
 	"sotto/shared/key"
@@ -78,7 +78,7 @@ type Server struct {
 	most   int64 // bytes of a request that are read before its connection is closed
 
 	verify func(k key.Public, session *ecdh.PrivateKey, corrID, authorization, message []byte) bool
-	newID  func() chunk.ID
+	random func([]byte) // fills with random bytes
 
 	mu    sync.Mutex // guards what follows
 	conns map[*conn]struct{}
@@ -95,7 +95,7 @@ type Server struct {
 // to show; nil, or a nil certificate, makes them strangers.
 func New(cfg Config, id *identity.Identity, web func() *tls.Certificate, store Store, log zerolog.Logger) *Server {
 	s := &Server{
-		cfg: cfg, id: id, store: store, log: log, now: time.Now, verify: auth.Verify, newID: randomID,
+		cfg: cfg, id: id, store: store, log: log, now: time.Now, verify: auth.Verify, random: random,
 		tls:    transport.NewFileTLS(id, []string{xftp.ALPN, xftp.ALPNHTTP2, xftp.ALPNHTTP1}, web),
 		budget: newBudget(cfg.UploadMemory), conns: make(map[*conn]struct{}),
 	}
@@ -109,6 +109,22 @@ func New(cfg Config, id *identity.Identity, web func() *tls.Certificate, store S
 	s.wg.Add(1)
 	go s.watch()
 	return s
+}
+
+// random is the source of ids, keys and nonces.
+func random(p []byte) { _, _ = rand.Read(p) } // never fails
+
+// newKey makes an X25519 key.
+func (s *Server) newKey() (*ecdh.PrivateKey, key.Public, error) {
+	var secret [key.X25519Size]byte
+	s.random(secret[:])
+	private, err := ecdh.X25519().NewPrivateKey(secret[:])
+	clear(secret[:])
+	if err != nil {
+		return nil, key.Public{}, err
+	}
+	public, err := key.FromECDH(private.PublicKey())
+	return private, public, err
 }
 
 // configureHTTP sets up HTTP/2. Its log, which names addresses and quotes what peers send, goes nowhere.
