@@ -3,6 +3,7 @@ package xftp_test
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 
@@ -225,6 +226,11 @@ func TestTransmissionVectors(t *testing.T) {
 			Message string `json:"message_b64"`
 			Padded  string `json:"padded_b64"`
 		}
+		PaddingErrors []struct {
+			Name, Op            string
+			MessageLength, Size int
+			Hex                 vectors.Hex
+		} `json:"padding_errors"`
 	}
 	vectors.Load(t, "xftp/transmissions.json", &v)
 	for _, c := range v.Sent {
@@ -284,11 +290,31 @@ func TestTransmissionVectors(t *testing.T) {
 			t.Error(err)
 		}
 		same(t, "padding", padded, unbase64(t, c.Padded))
+		message, err := wire.Unpad(padded)
+		if err != nil {
+			t.Error(err)
+		}
+		same(t, "unpadded", message, unbase64(t, c.Message))
 	}
-	t.Logf("checked %d sent, %d received, %d malformed, %d paddings", len(v.Sent), len(v.Received), len(v.Errors), len(v.Padding))
+	for _, c := range v.PaddingErrors {
+		var err error
+		switch c.Op {
+		case "pad":
+			err = wire.Pad(make([]byte, c.Size), make([]byte, c.MessageLength))
+		case "unpad":
+			_, err = wire.Unpad(c.Hex)
+		default:
+			t.Fatalf("unknown operation %s", c.Op)
+		}
+		if err == nil {
+			t.Errorf("%s, but does", c.Name)
+		}
+	}
+	t.Logf("checked %d sent, %d received, %d malformed, %d paddings", len(v.Sent), len(v.Received), len(v.Errors),
+		len(v.Padding)+len(v.PaddingErrors))
 }
 
-// TestRequestErrorVectors: requests that are refused before anybody looks at who sent them, and what is echoed.
+// TestRequestErrorVectors: requests that are refused, and what is echoed.
 func TestRequestErrorVectors(t *testing.T) {
 	var v struct {
 		SessionID vectors.Hex
@@ -303,17 +329,13 @@ func TestRequestErrorVectors(t *testing.T) {
 		}
 	}
 	vectors.Load(t, "xftp/request_errors.json", &v)
-	left := 0
 	for _, c := range v.Cases {
 		body := unbase64(t, c.Body)
-		got, _, err := xftp.ParseRequest(body[:min(len(body), xftp.BlockSize)], v.SessionID)
-		if want := strings.TrimPrefix(c.Expect.Command, "ERR "); want == "AUTH" || want == "SIZE" {
-			left++ // the relay's to decide
-			if err != nil {
-				t.Errorf("%s: %v, although only the relay can know", c.Name, err)
-			}
-			continue
-		} else if err == nil || err.Error() != want {
+		got, command, err := xftp.ParseRequest(body[:min(len(body), xftp.BlockSize)], v.SessionID)
+		if err == nil {
+			err = judge(got, command)
+		}
+		if want := strings.TrimPrefix(c.Expect.Command, "ERR "); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", c.Name, err, want)
 			continue
 		}
@@ -329,5 +351,18 @@ func TestRequestErrorVectors(t *testing.T) {
 		}
 		same(t, c.Name, unpadded, c.Expect.ResponseUnpadded)
 	}
-	t.Logf("checked %d requests, %d of them up to where the relay decides", len(v.Cases), left)
+	t.Logf("checked %d requests", len(v.Cases))
+}
+
+// judge does what a relay without any chunk does with a request that is well-formed: it knows the keys that come with FNEW
+// and no others, and the four sizes.
+func judge(t xftp.Transmission, c xftp.Command) error {
+	f, ok := c.(xftp.FNEW)
+	switch {
+	case !ok, !auth.Verify(f.File.SenderKey, nil, t.CorrID, t.Authorization, t.Authorized):
+		return xftp.ErrAuth
+	case !slices.Contains(xftp.ChunkSizes, f.File.Size):
+		return xftp.ErrSize
+	}
+	return nil
 }
