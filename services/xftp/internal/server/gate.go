@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // DefaultUploadMemory is what all uploads together may be ahead of the store: enough for 256 that are.
@@ -36,9 +37,11 @@ func newBudget(limit int64) *budget {
 // client needs, and it buffers what arrives within them; so when handlers are slower than the wire, the gate stops
 // reading, and TCP's own window holds the client back.
 //
-// It stops only while a request is under way that has something else to do than to wait for its body, for the store for
-// example, which ends within a bound. A handler that waits for its body, or writes its answer, needs the wire, for bytes
-// of the body or for the client's window. So the gate cannot bring the connection to a standstill.
+// It cannot bring the connection to a standstill. What it counts are bytes that handlers are going to take: those that
+// wait for their bodies have something to read, and those that do not, wait for the store, which answers within a bound.
+// A handler that writes its answer needs the wire, for the client's window, and is not counted. Should the count be wrong,
+// because a client pads its frames or goes on sending what it has reset, that shows when all handlers wait and none gets
+// anything; then it begins anew.
 //
 // It names no addresses, so that nothing above it can.
 type gate struct {
@@ -54,7 +57,16 @@ type gate struct {
 	bodies  int  // requests that do not answer yet
 	reading int  // of these, those in a read of their body
 	closed  bool // reads do not wait any more
+
+	waiting bool // for ahead to shrink
+	recount *time.Timer
+	reads   uint64 // of handlers so far
+	seen    uint64 // of these, when the timer was set
 }
+
+// recountTime is for how long handlers may wait for bytes that are there, if the count is right. It takes a very busy
+// machine for that.
+const recountTime = time.Second
 
 func newGate(conn net.Conn, b *budget) *gate {
 	g := &gate{Conn: conn, budget: b}
@@ -76,16 +88,50 @@ func (g *gate) Read(p []byte) (int, error) {
 func (g *gate) await() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for !g.closed && g.reading < g.bodies && g.ahead > g.allowance() {
+	if !g.full() {
+		return
+	}
+	g.waiting = true
+	g.watch()
+	for g.full() {
 		g.moved.Wait()
 	}
+	g.waiting = false
+	g.recount.Stop()
+}
+
+func (g *gate) full() bool { return !g.closed && g.ahead > g.allowance() }
+
+// watch sets the timer that finds a wrong count.
+func (g *gate) watch() {
+	g.seen = g.reads
+	if g.recount == nil {
+		g.recount = time.AfterFunc(recountTime, g.check)
+		return
+	}
+	g.recount.Reset(recountTime)
+}
+
+// check drops a count that is wrong.
+func (g *gate) check() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.waiting {
+		return
+	}
+	if g.reading == g.bodies && g.reads == g.seen {
+		g.change(-g.ahead)
+		g.moved.Signal()
+		return
+	}
+	g.watch()
 }
 
 func (g *gate) allowance() int {
 	if g.budget.ahead.Load() > g.budget.limit {
 		return leastAhead
 	}
-	return firstAhead + (g.bodies-1)*nextAhead
+	return firstAhead + max(g.bodies-1, 0)*nextAhead
 }
 
 func (g *gate) arrived(p []byte) {
@@ -128,15 +174,13 @@ func (g *gate) beginRead() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reading++
-	if g.reading == g.bodies {
-		g.moved.Signal()
-	}
 }
 
 func (g *gate) endRead(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reading--
+	g.reads++
 	g.change(-n)
 	g.moved.Signal()
 }

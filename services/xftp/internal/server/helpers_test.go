@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	mathrand "math/rand/v2"
 	"testing"
 
 	"sotto/services/xftp/internal/client"
@@ -19,8 +20,10 @@ const size = 64 << 10
 
 // content returns random bytes with their SHA-256.
 func content(n int) (body, digest []byte) {
+	var seed [32]byte
+	_, _ = rand.Read(seed[:])
 	body = make([]byte, n)
-	_, _ = rand.Read(body)
+	_, _ = mathrand.NewChaCha8(seed).Read(body)
 	sum := sha256.Sum256(body)
 	return body, sum[:]
 }
@@ -117,4 +120,12 @@ func (p *peer) put(f file, body []byte) xftp.Response {
 func (p *peer) ask(f file) xftp.Response {
 	p.t.Helper()
 	return p.do(f.recipient, f.id, xftp.FGET{Key: auth.NewX25519().Public()}, nil)
+}
+
+// keysOf are the public keys of keys.
+func keysOf(keys ...auth.Key) (public []key.Public) {
+	for _, k := range keys {
+		public = append(public, k.Public())
+	}
+	return public
 }

@@ -52,9 +52,10 @@ type Config struct {
 //
 // Spec: xftp.md 4.1
 const (
-	// A stream's window is a whole chunk of the largest size, and a connection's is four of these, so that the round
-	// trip does not bound the speed. What is really read ahead is bounded by the gate.
-	streamWindow     = 4 << 20
+	// A stream's window is a whole upload of the largest size that clients use, with its head, and a connection's is
+	// nearly four of these, so that the round trip does not bound the speed. What is really read ahead is bounded by the
+	// gate.
+	streamWindow     = 4<<20 + 64<<10
 	connectionWindow = 16 << 20
 	// maxStreams is how many requests one connection may have under way: what HTTP/2 recommends at least.
 	maxStreams = 100
