@@ -212,13 +212,24 @@ func (r *Response) receive(req *http.Request) error {
 	}
 	r.guard.moved()
 	r.Status, r.Header, r.body = res.StatusCode, res.Header, res.Body
-	n, err := io.ReadFull(r.body, r.Head)
+	n, err := readAll(r.body, r.Head)
 	r.Head = r.Head[:n]
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil
-	}
 	r.guard.moved()
 	return err
+}
+
+// readAll fills p as far as the body goes. Unlike with [io.ReadFull], a body that was cut off, for which HTTP/2 has
+// [io.ErrUnexpectedEOF] too, is an error and a short one is not.
+func readAll(body io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = body.Read(p[n:])
+		n += more
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
 }
 
 // Read reads the body after the head. Errors other than the end of the body are [*ConnError].

@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net"
+	"os"
 
 	"sotto/shared/address"
 	"sotto/shared/identity"
@@ -82,10 +84,13 @@ func tlsConfig(fingerprint [sha256.Size]byte, options Options) transport.ClientC
 	return cfg
 }
 
-// dialError prefers the context's reason over the I/O error that it caused.
+// dialError prefers the context's reason over the I/O error that it caused. The connection has the same deadline, and may
+// notice it first.
 func dialError(ctx context.Context, stage Stage, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = ErrTimeout
 	}
 	return &DialError{Stage: stage, Err: err}
 }

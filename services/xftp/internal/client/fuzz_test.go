@@ -22,9 +22,13 @@ func FuzzHead(f *testing.F) {
 	f.Cleanup(func() { _ = c.Close() })
 	session := c.Relay().SessionID
 	for _, response := range []xftp.Response{
-		xftp.OK{}, xftp.PONG{}, xftp.SIDS{SenderID: wire.EntityID("s"), RecipientIDs: []wire.EntityID{[]byte("r")}},
-		xftp.RIDS{RecipientIDs: []wire.EntityID{[]byte("r")}}, xftp.FILE{Key: auth.NewX25519().Public()},
-		xftp.ERR{Err: xftp.ErrAuth}, xftp.ERR{Err: xftp.BlockedError{Reason: "spam"}},
+		xftp.OK{},
+		xftp.PONG{},
+		xftp.SIDS{SenderID: wire.EntityID("s"), RecipientIDs: []wire.EntityID{[]byte("r")}},
+		xftp.RIDS{RecipientIDs: []wire.EntityID{[]byte("r")}},
+		xftp.FILE{Key: auth.NewX25519().Public()},
+		xftp.ERR{Err: xftp.ErrAuth},
+		xftp.ERR{Err: xftp.BlockedError{Reason: "spam"}},
 	} {
 		f.Add([]byte("id"), response.AppendResponse(nil, 3), []byte("id"), true)
 		f.Add([]byte(nil), response.AppendResponse(nil, 3), []byte("id"), false)

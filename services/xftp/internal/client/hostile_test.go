@@ -74,6 +74,11 @@ func TestDownloads(t *testing.T) {
 			_, _ = w.Write(sealed[:size/2])
 			panic(http.ErrAbortHandler)
 		}, nil, new(*client.ConnError)},
+		{"connection cut", func(w http.ResponseWriter, r *clienttest.Request) {
+			_, _ = w.Write(make([]byte, 100))
+			w.(http.Flusher).Flush()
+			_ = r.Session.Conn.Close()
+		}, nil, new(*client.ConnError)},
 		{"another response", response(xftp.OK{}), nil, &unexpected},
 		{"ids", response(xftp.RIDS{RecipientIDs: []wire.EntityID{{1}}}), nil, &unexpected},
 		{"refused", response(xftp.ERR{Err: xftp.ErrNoFile}), xftp.ErrNoFile, nil},

@@ -1,5 +1,7 @@
 package explain
 
+//lint:file-ignore SA1019 net/http speaks HTTP/2 only where ALPN says h2; here it is spoken whatever ALPN says. Spec: xftp.md 3.3
+
 import (
 	"context"
 	"errors"

@@ -83,11 +83,18 @@ func numbered(name string, n int) string {
 // place moves the file at from into dir, on the same file system, under name or else the first of name_1, name_2, … that
 // is free. It never replaces anything, and the file appears there whole.
 func place(from, dir, name string) (string, error) {
+	return Unique(dir, name, func(to string) error { return moveNew(from, to) })
+}
+
+// Unique makes something in dir under name or else the first of name_1, name_2, … that is free: it calls create with one
+// path after the other while that returns [fs.ErrExist], and returns the last of them. The error is [ErrNoName] or create's.
+//
+// Spec: xftp.md 14.1
+func Unique(dir, name string, create func(path string) error) (string, error) {
 	for n := 0; n <= maxNumber; n++ {
-		to := filepath.Join(dir, numbered(name, n))
-		err := moveNew(from, to)
-		if !errors.Is(err, fs.ErrExist) {
-			return to, err
+		path := filepath.Join(dir, numbered(name, n))
+		if err := create(path); !errors.Is(err, fs.ErrExist) {
+			return path, err
 		}
 	}
 	return "", ErrNoName

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"sotto/services/xftp/internal/client"
 	"sotto/shared/description"
@@ -60,6 +61,12 @@ func Receive(ctx context.Context, d *description.Description, dir string, o Opti
 func hopeless(err error) bool {
 	_, blocked := errors.AsType[xftp.BlockedError](err)
 	return blocked || errors.Is(err, xftp.ErrAuth) || errors.Is(err, client.ErrDigest) || errors.Is(err, ErrBroken)
+}
+
+// Resumes reports whether [Receive], having failed with err, goes on from there when it is called again.
+func Resumes(err error) bool {
+	_, relay := errors.AsType[*RelayError](err)
+	return (relay || errors.Is(err, context.Canceled) || errors.Is(err, syscall.ENOSPC)) && !hopeless(err)
 }
 
 // receiving is one file on its way.

@@ -64,6 +64,19 @@ func sleep(ctx context.Context, pause time.Duration) error {
 	}
 }
 
+// answerTime is how long the answer to a command that was sent already is waited for after the transfer was stopped.
+const answerTime = 2 * time.Second
+
+// lingering returns a context that ends a while after ctx.
+func lingering(ctx context.Context, while time.Duration) (context.Context, context.CancelFunc) {
+	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(while, func() { end(context.Cause(ctx)) })
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); end(nil) }
+}
+
 // final are failures of the connection or of a body that another attempt would not change.
 var final = []error{
 	client.ErrNoHost, client.ErrALPN, client.ErrVersion, client.ErrSession, client.ErrIdentity, client.ErrRefused,

@@ -145,6 +145,9 @@ func (s *sending) create(ctx context.Context, c encrypted, made *registered, att
 	}
 	first := min(len(keys), requestRecipients)
 	err := s.pool.tryAtMost(ctx, attempts, made.relay, func(cl *client.Client) (err error) {
+		// Without the answer, what the relay has registered could not be deleted.
+		ctx, stop := lingering(ctx, answerTime)
+		defer stop()
 		made.senderID, made.recipientsIDs, err = cl.Create(ctx, made.sender, uint32(len(c.body)), c.digest[:], keys[:first])
 		return err
 	})
