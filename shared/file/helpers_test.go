@@ -17,9 +17,9 @@ func encrypt(t testing.TB, source []byte, h Header, total int64, key *[box.KeySi
 	if err != nil {
 		t.Fatal(err)
 	}
-	encrypted, err := io.ReadAll(e)
-	if err != nil || int64(len(encrypted)) != total {
-		t.Fatalf("read %d of %d bytes: %v", len(encrypted), total, err)
+	encrypted := make([]byte, total)
+	if n, err := io.ReadFull(e, encrypted); err != nil {
+		t.Fatalf("read %d of %d bytes: %v", n, total, err)
 	}
 	if e.Digest() != sha512.Sum512(encrypted) {
 		t.Error("the digest is another")
@@ -27,7 +27,7 @@ func encrypt(t testing.TB, source []byte, h Header, total int64, key *[box.KeySi
 	if n, err := e.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("after the end: %d, %v", n, err)
 	}
-	if len(source) > 1<<10 {
+	if total > 1<<10 {
 		return encrypted
 	}
 	if e, err = NewEncrypter(iotest.HalfReader(bytes.NewReader(source)), int64(len(source)), h, total, key, nonce); err != nil {

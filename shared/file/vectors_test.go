@@ -20,9 +20,11 @@ type generated struct {
 }
 
 func (g generated) bytes() []byte {
-	var b []byte
+	b := make([]byte, 0, g.Length+sha256.Size)
+	input := append(bytes.Clone(g.Seed), make([]byte, 8)...)
 	for i := uint64(0); len(b) < g.Length; i++ {
-		block := sha256.Sum256(binary.BigEndian.AppendUint64(bytes.Clone(g.Seed), i))
+		binary.BigEndian.PutUint64(input[len(g.Seed):], i)
+		block := sha256.Sum256(input)
 		b = append(b, block[:]...)
 	}
 	return b[:g.Length]
