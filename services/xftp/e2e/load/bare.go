@@ -1,0 +1,158 @@
+package main
+
+//lint:file-ignore SA1019 net/http speaks HTTP/2 only where ALPN says h2; here it is spoken whatever ALPN says. Spec: xftp.md 3.3
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"sotto/services/xftp/internal/client"
+	"sotto/shared/address"
+	"sotto/shared/identity"
+	"sotto/shared/transport"
+	"sotto/shared/xftp"
+)
+
+// bareCommand makes this program serve as the reference: an HTTP/2 server that throws away what is uploaded, and makes up
+// what is downloaded, with the same TLS, windows and sizes as the relay, and nothing else of it.
+const bareCommand = "bare"
+
+// Windows of the reference, the same as the relay's.
+const (
+	streamWindow     = 4 << 20
+	connectionWindow = 16 << 20
+)
+
+// serveBare serves on a free port, whose address it prints, until its standard input ends.
+func serveBare() error {
+	dir, err := os.MkdirTemp("", "sotto-bare-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	id, err := identity.Create(dir, "localhost", time.Now())
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fingerprint := id.Fingerprint()
+	s := address.Server{Scheme: address.XFTP, Fingerprint: fingerprint[:], Hosts: []address.Host{"127.0.0.1"}}
+	_, s.Port, _ = net.SplitHostPort(ln.Addr().String())
+	fmt.Println(s.String())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		_ = ln.Close()
+	}()
+	profile := transport.NewFileTLS(id, []string{xftp.ALPN}, nil)
+	for {
+		raw, err := ln.Accept()
+		if err != nil {
+			return nil
+		}
+		go func() {
+			session, _, err := profile.Handshake(context.Background(), raw)
+			if err != nil {
+				return
+			}
+			server := http2.Server{MaxUploadBufferPerStream: streamWindow, MaxUploadBufferPerConnection: connectionWindow}
+			server.ServeConn(session.Conn, &http2.ServeConnOpts{Handler: newBareHandler()})
+		}()
+	}
+}
+
+// newBareHandler answers like the relay does, in sizes only.
+func newBareHandler() http.Handler {
+	piece := make([]byte, 64<<10)
+	_, _ = rand.Read(piece) // never fails
+	buf := make([]byte, 64<<10)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r.Body}, buf)
+		_, _ = w.Write(piece[:xftp.BlockSize])
+		if n > xftp.BlockSize {
+			return
+		}
+		for left := chunkSize; left > 0; left -= len(piece) {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// bare is a reference server that runs.
+type bare struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	at    address.Server
+}
+
+func startBare(ctx context.Context) (*bare, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	b := &bare{cmd: exec.CommandContext(ctx, self, bareCommand)}
+	if b.stdin, err = b.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := b.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err == nil {
+		b.at, err = address.Parse(address.XFTP, strings.TrimSpace(line))
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.end())
+	}
+	return b, nil
+}
+
+func (b *bare) end() error {
+	return errors.Join(b.stdin.Close(), b.cmd.Wait())
+}
+
+// bareClient moves chunks to and from the reference.
+type bareClient struct {
+	conn *client.Conn
+	body []byte
+}
+
+func dialBare(ctx context.Context, at address.Server, body []byte) (mover, error) {
+	conn, err := client.DialConn(ctx, at, client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &bareClient{conn: conn, body: body}, nil
+}
+
+func (c *bareClient) upload(ctx context.Context) error {
+	head := make([]byte, xftp.BlockSize)
+	return exchange(ctx, c.conn, head, c.body, 0, nil)
+}
+
+func (c *bareClient) download(ctx context.Context) error {
+	return exchange(ctx, c.conn, make([]byte, xftp.BlockSize), nil, chunkSize, nil)
+}
+
+func (c *bareClient) close() { _ = c.conn.Close() }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+
+	"github.com/rs/zerolog"
+
+	"sotto/services/xftp/internal/server"
+	"sotto/services/xftp/internal/store/pgstore"
+	"sotto/shared/logging"
+	"sotto/shared/pg"
+	"sotto/shared/run"
+	"sotto/shared/settings"
+	"sotto/shared/transport"
+)
+
+// errDatabaseLost ends a relay whose database another one has taken: what it has in memory is out of date.
+var errDatabaseLost = errors.New("another relay has taken the database")
+
+// serve runs the relay until ctx ends: settings, certificates, listeners, store, then clients.
+func serve(ctx context.Context, stdout, stderr io.Writer) error {
+	cfg, err := LoadConfig()
+	if err != nil {
+		return err
+	}
+	log, err := logging.New(stderr, cfg.LogLevel, cfg.LogFormat)
+	if err != nil {
+		return settings.Bad("XFTP_LOG_LEVEL: %v", err)
+	}
+	advertised, err := cfg.advertised()
+	if err != nil {
+		return err
+	}
+	web, err := cfg.webCertificate()
+	if err != nil {
+		return err
+	}
+	id, made, err := advertised.LoadOrCreate()
+	if err != nil {
+		return err
+	}
+	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
+	listeners, err := run.Listen(ctx, "XFTP_LISTEN", cfg.Listen, limits)
+	if err != nil {
+		return err
+	}
+	defer listeners.Close()
+	store, err := openStore(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	relay := server.New(cfg.server(), id, func() *tls.Certificate { return web }, store, log)
+	run.Announcement{
+		Name: "xftp", Version: version, Advertised: advertised, Identity: id, Made: made,
+		Lines: [][2]string{
+			{"storage", "postgres, " + pg.Describe(cfg.DatabaseURL)},
+			{"room", room(cfg, store.Usage())},
+			{"listening", listeners.String()},
+			{"browsers", browsers(web)},
+			{"new files", run.Who(cfg.NewFiles, "XFTP_NEW_FILES", cfg.CreatePassword)},
+		},
+	}.Print(stdout)
+	return run.Serve(ctx, relay, listeners, store.Lost(), errDatabaseLost, log)
+}
+
+// room tells what is used of the quota, and for how long chunks are kept.
+func room(cfg *Config, used server.Usage) string {
+	text := settings.Size(used.Bytes).String() + " used of "
+	switch {
+	case cfg.StorageQuota == 0:
+		text += "what the disk has (XFTP_STORAGE_QUOTA=0)"
+	case used.Bytes > used.Quota:
+		text += settings.Size(used.Quota).String() + ": uploads are refused until there is less (XFTP_STORAGE_QUOTA)"
+	default:
+		text += settings.Size(used.Quota).String()
+	}
+	if cfg.FileTTL == 0 {
+		return text + ", kept for ever"
+	}
+	return text + ", kept for " + duration(cfg.FileTTL)
+}
+
+// browsers tells whether they can use the relay.
+func browsers(web *tls.Certificate) string {
+	if web == nil {
+		return "cannot use it: XFTP_WEB_CERT is not set"
+	}
+	return "can use it"
+}
+
+// openStore connects to Postgres and brings the schema up to date.
+func openStore(ctx context.Context, cfg *Config, log zerolog.Logger) (*pgstore.Store, error) {
+	if cfg.DatabaseURL == "" {
+		return nil, settings.Bad("XFTP_DATABASE_URL is not set: name a Postgres database, such as " +
+			"postgres://user:password@host/name (`make run` starts one of its own)")
+	}
+	store, err := pgstore.Open(ctx, pgstore.Options{
+		URL: cfg.DatabaseURL, Quota: int64(cfg.StorageQuota), TTL: cfg.FileTTL, Wait: cfg.StoreTimeout, Logger: log,
+	})
+	return store, databaseError(err)
+}
+
+// databaseError names the setting when it is the setting that is wrong.
+func databaseError(err error) error {
+	for _, known := range []error{pg.ErrURL, pgstore.ErrNotDurable} {
+		if errors.Is(err, known) {
+			return settings.Bad("XFTP_DATABASE_URL: %v", known)
+		}
+	}
+	return err
+}
