@@ -118,7 +118,7 @@ export class Client {
     const transmission = decodeBlock(await body.take(blockSize), this.#sessionId);
     const response = parseResponse(transmission.body);
     if (!belongs(response.tag, entityId, transmission.entityId)) throw new Error('a response to another command');
-    if (response.tag === 'ERR' || response.tag !== 'FILE') await body.end();
+    if (response.tag !== 'FILE') await body.end();
     if (response.tag === 'ERR') throw new RelayError(response.code);
     if (response.tag !== expected) throw new Error(`${response.tag} for an answer`);
     return { response, body };

@@ -2,8 +2,10 @@
 //
 // Spec: xftp.md 18.2
 
+import { originOf, parseAddress } from './address.mjs';
+import { Client } from './client.mjs';
 import { check } from './conversation.mjs';
-import { connect, request } from './connection.mjs';
+import { connect, open, request } from './connection.mjs';
 
 async function text(body) {
   let all = '';
@@ -32,7 +34,8 @@ async function preflight(session, origin) {
 }
 
 // inspect looks at a relay from outside of its protocol.
-export async function inspect({ ca, step }, { origin }) {
+export async function inspect({ ca, step }, { address }) {
+  const { fingerprint, ...place } = parseAddress(address), origin = originOf(place);
   const session = await step('connect as the web certificate allows', () => connect(origin, { ca }));
   check(session.alpnProtocol === 'h2', 'the protocol is h2');
   check(session.socket.authorized, 'the certificate is valid');
@@ -43,8 +46,20 @@ export async function inspect({ ca, step }, { origin }) {
     await text(response.body);
   });
   await step('preflight again', () => preflight(session, origin));
+  await step('session ids of all lengths', () => sessionIds(ca, { origin, fingerprint }));
   await step('no certificate is valid for those who trust another authority', () => untrusted(origin));
   await step('without a server name there are no headers for browsers', () => withoutName(origin));
+}
+
+// sessionIds connects with other TLS than is agreed by itself, which changes the size of the session id.
+//
+// Spec: xftp.md 3.4
+async function sessionIds(ca, relay) {
+  for (const [tls, size] of [[{}, 32], [{ ciphers: 'TLS_AES_256_GCM_SHA384' }, 48], [{ maxVersion: 'TLSv1.2' }, 12]]) {
+    const client = await Client.connect(open(ca, tls), relay);
+    check(client.sessionId.length === size, `a session id of ${size} bytes, not ${client.sessionId.length}`);
+    await client.ping();
+  }
 }
 
 // untrusted expects that Node verifies certificates: were it not so, every other test would prove less.
