@@ -81,7 +81,6 @@ func (b *body) late() bool { return errors.Is(b.err, os.ErrDeadlineExceeded) }
 type stall struct {
 	c     *conn
 	limit time.Duration
-	rest  int // how often the connection may have moved without the request
 
 	mu      sync.Mutex // guards what follows
 	timer   *time.Timer

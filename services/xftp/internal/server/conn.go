@@ -26,6 +26,7 @@ type conn struct {
 	active   atomic.Int64 // Unix seconds of the last begin or end of a request
 	unsent   atomic.Int64 // chunks registered here, less those uploaded
 	overdue  *time.Timer  // runs until the handshake is over
+	streams  atomic.Bool  // there are requests whose answer is not written to its end
 	bug      sync.Once    // reports the first panic
 
 	handshake handshake
@@ -33,9 +34,27 @@ type conn struct {
 
 func newConn(s *Server, raw net.Conn, session *transport.Session, web bool) *conn {
 	c := &conn{srv: s, raw: raw, session: session, web: web, gate: newGate(session.Conn, s.budget)}
+	c.gate.owner = c
 	c.touch()
 	return c
 }
+
+// noteStreams is told by HTTP/2 when a connection's first stream opens, and when its last one closes. While the relay
+// shuts down that is the connection's end.
+func noteStreams(nc net.Conn, state http.ConnState) {
+	c := nc.(*gate).owner
+	c.streams.Store(state == http.StateActive)
+	if state == http.StateIdle && c.srv.ctx.Err() != nil {
+		time.AfterFunc(flushTime, func() {
+			if c.answered() {
+				c.abort()
+			}
+		})
+	}
+}
+
+// answered reports whether all requests are answered to the end.
+func (c *conn) answered() bool { return !c.streams.Load() }
 
 func (c *conn) touch() { c.active.Store(c.srv.now().Unix()) }
 

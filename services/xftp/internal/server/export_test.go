@@ -48,9 +48,6 @@ func (s *Server) BreakVerification(corrID string) {
 // SetRandom replaces the source of ids, keys and nonces. It is called before Serve.
 func (s *Server) SetRandom(random func([]byte)) { s.random = random }
 
-// SetNow replaces the clock. It is called before Serve.
-func (s *Server) SetNow(now func() time.Time) { s.now = now }
-
 // Ahead is how many bytes of bodies were read ahead of the handlers, on all connections.
 func (s *Server) Ahead() int64 { return s.budget.ahead.Load() }
 

@@ -47,6 +47,7 @@ func newBudget(limit int64) *budget {
 type gate struct {
 	net.Conn
 	budget *budget
+	owner  *conn
 
 	received, sent atomic.Uint64 // bytes so far
 

@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"sotto/shared/logging"
+)
 
 // watch removes what has expired, now and at every interval, and closes inactive connections, until the server stops.
 //
@@ -30,7 +34,7 @@ func (s *Server) watch() {
 func (s *Server) expire() {
 	defer func() {
 		if p := recover(); p != nil {
-			s.reportPanic(p)
+			logging.Panic(s.log, p)
 		}
 	}()
 	removed, err := s.store.Expire(s.ctx, s.now().Unix())

@@ -40,6 +40,14 @@ func (u *sinkUpload) Write(p []byte) (int, error) {
 func (*sinkUpload) Commit(context.Context) error { return nil }
 func (*sinkUpload) Abort()                       {}
 
+// measures skips a test of memory where the figures would be others.
+func measures(t *testing.T) {
+	t.Helper()
+	if raceEnabled || testing.Short() {
+		t.Skip("measures memory")
+	}
+}
+
 // heap is what is allocated on the heap and still in use.
 func heap() int64 {
 	runtime.GC()
@@ -83,6 +91,7 @@ func flood(t *testing.T, s *server.Server, peers []*peer) []*stream {
 
 // 64 uploads into a store that takes nothing hold at most 1 MiB each, windows of 4 MiB notwithstanding.
 func TestUploadMemory(t *testing.T) {
+	measures(t)
 	const uploads, each = 64, 1 << 20
 	for name, test := range map[string]struct{ memory, most int64 }{
 		"each bounded": {1 << 40, uploads * each},
@@ -123,6 +132,7 @@ func (s *stream) entity() []byte { return entityOf(s.body) }
 
 // One connection with many uploads is bounded as well.
 func TestUploadMemoryOfOne(t *testing.T) {
+	measures(t)
 	store := &sinkStore{Store: memstore.New(memstore.Options{}), tokens: make(chan struct{})}
 	r := xftptest.Start(t, xftptest.Options{Store: store})
 	p := native(t, r)
@@ -147,9 +157,7 @@ func TestUploadMemoryOfOne(t *testing.T) {
 
 // What a connection holds that does nothing, new or after a transfer each way.
 func TestIdleMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures")
-	}
+	measures(t)
 	const n = 100
 	r := xftptest.Start(t, xftptest.Options{})
 	before := heap()

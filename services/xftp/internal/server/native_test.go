@@ -150,10 +150,7 @@ func acknowledge(t *testing.T) {
 func expiry(t *testing.T) {
 	var late atomic.Int64
 	clock := func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
-	r := xftptest.Start(t, xftptest.Options{
-		Store:   memstore.New(memstore.Options{TTL: time.Second, Now: clock}),
-		Prepare: func(s *server.Server) { s.SetNow(clock) },
-	})
+	r := xftptest.Start(t, xftptest.Options{Store: memstore.New(memstore.Options{TTL: time.Second, Now: clock})})
 	c := r.Connect(t, client.Options{})
 	f := upload(t, c, size)
 	must(t, f.get(t.Context(), c))

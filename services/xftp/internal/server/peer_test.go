@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"net/http"
 	"sync"
@@ -46,7 +45,7 @@ type stream struct {
 	p       *peer
 	id      uint32
 	window  int
-	header  http.Header
+	header  http.Header // names as they came, in lower case
 	status  string
 	body    []byte
 	ended   bool
@@ -62,7 +61,6 @@ type connection struct {
 	alpn   []string
 	web    bool
 	window uint32 // of each stream, for what the relay sends; 0: without end
-	tls    func(*tls.Config)
 }
 
 // dialPeer connects without a handshake of XFTP.

@@ -130,7 +130,7 @@ func (s *Server) newKey() (*ecdh.PrivateKey, key.Public, error) {
 
 // configureHTTP sets up HTTP/2. Its log, which names addresses and quotes what peers send, goes nowhere.
 func (s *Server) configureHTTP() {
-	s.base = &http.Server{ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: maxHeader}
+	s.base = &http.Server{ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: maxHeader, ConnState: noteStreams}
 	s.http = &http2.Server{
 		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
 		MaxUploadBufferPerStream: streamWindow, MaxUploadBufferPerConnection: connectionWindow,
@@ -215,7 +215,8 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// flushTime is what a connection that has just answered its last request gets to send the answer, before it is closed.
+// flushTime is what a connection that has just answered its last request gets to send the rest of the answer, before it
+// is closed. There is no GOAWAY before that: clients take none in a transfer. Spec: xftp.md 4.1
 const flushTime = 100 * time.Millisecond
 
 // Shutdown stops accepting, lets requests under way finish, and closes their connections afterwards. It returns when all
@@ -226,9 +227,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	defer s.abort()
-	// From now on a connection says GOAWAY after its last answer, not before: clients take none in a transfer.
-	s.base.SetKeepAlivesEnabled(false)
-	flushed := time.AfterFunc(flushTime, func() { s.closeConns((*conn).idle) })
+	flushed := time.AfterFunc(flushTime, func() { s.closeConns((*conn).answered) })
 	defer flushed.Stop()
 	gone := make(chan struct{})
 	go func() { s.wg.Wait(); close(gone) }()

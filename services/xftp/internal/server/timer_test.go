@@ -137,6 +137,7 @@ func TestTimers(t *testing.T) {
 				expect(t, p.do(auth.Key{}, nil, xftp.PING{}, nil), "PONG")
 			}
 			until(t, p, 6*time.Hour, 7*time.Hour)
+			synctest.Wait()
 			if n := r.Server.Connections(); n != 0 {
 				t.Errorf("%d connections", n)
 			}
