@@ -8,6 +8,7 @@ import (
 
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/key"
+	"sotto/shared/logging"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )
@@ -129,7 +130,7 @@ func (c *conn) refuseAfterBug(requests []request) {
 	if p == nil {
 		return
 	}
-	c.srv.reportPanic(p)
+	logging.Panic(c.srv.log, p)
 	for i := range requests {
 		requests[i].err = smp.ErrInternal
 	}

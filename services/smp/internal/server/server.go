@@ -7,10 +7,7 @@ import (
 	"crypto/ecdh"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +18,7 @@ import (
 	"sotto/shared/auth"
 	"sotto/shared/identity"
 	"sotto/shared/key"
+	"sotto/shared/logging"
 	"sotto/shared/transport"
 	"sotto/shared/wire"
 )
@@ -134,30 +132,7 @@ func (s *Server) handle(raw net.Conn) {
 // recoverBug keeps a broken invariant in one connection, or in one sweep, from ending the others.
 func (s *Server) recoverBug() {
 	if p := recover(); p != nil {
-		s.reportPanic(p)
-	}
-}
-
-// reportPanic logs where a handler failed, without the panic's value, which may quote what clients sent.
-func (s *Server) reportPanic(p any) {
-	cause := "panic"
-	if err, ok := p.(runtime.Error); ok {
-		cause = err.Error()
-	}
-	s.log.Error().Str("cause", cause).Str("stack", callers()).Msg("connection handler failed; this is a bug, please report it")
-}
-
-// callers lists the functions and lines of a panicking goroutine, without their arguments.
-func callers() string {
-	pcs := make([]uintptr, 24)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	var b strings.Builder
-	for {
-		frame, more := frames.Next()
-		fmt.Fprintf(&b, "%s:%d ", frame.Function, frame.Line)
-		if !more {
-			return b.String()
-		}
+		logging.Panic(s.log, p)
 	}
 }
 

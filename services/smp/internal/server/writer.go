@@ -8,6 +8,7 @@ import (
 	"sotto/services/smp/internal/hub"
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/box"
+	"sotto/shared/logging"
 	"sotto/shared/smp"
 	"sotto/shared/wire"
 )
@@ -25,7 +26,7 @@ type packing struct {
 func (o *outbox) run() {
 	defer func() {
 		if p := recover(); p != nil {
-			o.c.srv.reportPanic(p)
+			logging.Panic(o.c.srv.log, p)
 			o.c.abort()
 		}
 	}()
