@@ -206,13 +206,13 @@ func troubleWithDatabase(ctx context.Context, t *testing.T, r *relay.Relay, w *r
 	}
 }
 
-// tables lists the relay's tables, without partitions.
+// tables lists the relay's tables and their partitions.
 func tables(t *testing.T, url string) (names []string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	must(t, "connect", err)
 	defer conn.Close(t.Context())
-	rows, err := conn.Query(t.Context(), `SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+	rows, err := conn.Query(t.Context(), `SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')
 		AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations'`)
 	must(t, "tables", err)
 	names, err = pgx.CollectRows(rows, pgx.RowTo[string])

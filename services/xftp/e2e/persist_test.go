@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,19 +73,35 @@ func (p *persistent) close() {
 
 // traffic is many clients that upload and download at a time, and that disturbances must not make lose anything.
 type traffic struct {
-	t      *testing.T
-	r      *relay.Relay
-	size   int
-	half   atomic.Pointer[chan struct{}] // told when a transfer is half done
-	mu     sync.Mutex
-	chunks []*uploaded // whose upload was confirmed
+	t    *testing.T
+	r    *relay.Relay
+	size int
+
+	mu     sync.Mutex    // guards what follows
+	left   int           // transfers until the one whose middle is told
+	half   chan struct{} // where it is told
+	chunks []*uploaded   // whose upload was confirmed
 }
 
-// halfway tells when a transfer is in its middle.
+// between is how many transfers there are from one disturbance to the next.
+const between = 12
+
+// halfway tells when a transfer is in its middle, after some that were left in peace.
 func (tr *traffic) halfway() <-chan struct{} {
-	c := make(chan struct{}, 1)
-	tr.half.Store(&c)
-	return c
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.left, tr.half = between, make(chan struct{}, 1)
+	return tr.half
+}
+
+// isHalfway is called in the middle of each transfer.
+func (tr *traffic) isHalfway() {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.left--
+	if tr.left == 0 {
+		tr.half <- struct{}{}
+	}
 }
 
 // counter tells when n bytes have passed.
@@ -103,11 +118,7 @@ func (c *counter) count(n int) {
 }
 
 func (tr *traffic) newCounter() *counter {
-	return &counter{n: tr.size / 2, tell: func() {
-		if c := tr.half.Swap(nil); c != nil {
-			*c <- struct{}{}
-		}
-	}}
+	return &counter{n: tr.size / 2, tell: tr.isHalfway}
 }
 
 // countingReader is a body on its way to the relay.
