@@ -61,7 +61,9 @@ func (c *conn) touch() { c.active.Store(c.srv.now().Unix()) }
 // serve answers requests until the client leaves, or is made to.
 func (c *conn) serve(accepted time.Time) {
 	if limit := c.srv.cfg.HandshakeTimeout; limit > 0 && c.session.ALPN != "" {
+		c.handshake.mu.Lock() // checkOverdue waits for it
 		c.overdue = time.AfterFunc(limit-time.Since(accepted), c.checkOverdue)
+		c.handshake.mu.Unlock()
 		defer c.overdue.Stop()
 	}
 	c.srv.http.ServeConn(c.gate, &http2.ServeConnOpts{BaseConfig: c.srv.base, Handler: c})

@@ -53,8 +53,9 @@ var states = []func(*server.Server, *ecdh.PrivateKey) http.Handler{
 	},
 }
 
-// FuzzRequest feeds whole requests to the relay, in every state of a connection. Whatever comes is answered with 200, and
-// with nothing, or one block, or one block and a chunk.
+// FuzzRequest feeds whole requests to the relay, in every state of a connection: the content of a block, or with the bit 4
+// of mark all there is, and bytes behind it. The bits 1 and 2 are a browser's markers. Whatever comes is answered with
+// 200, and with nothing, or one block, or one block and a chunk.
 func FuzzRequest(f *testing.F) {
 	id, err := identity.Create(f.TempDir(), "localhost", time.Now())
 	must(f, err)
@@ -69,20 +70,29 @@ func FuzzRequest(f *testing.F) {
 	must(f, store.Create(f.Context(), c, []chunk.Recipient{{ID: chunk.ID{2}, Key: k.Public()}}))
 	p := &peer{t: f, session: dummySession()}
 	sender, recipient := chunk.ID{1}, chunk.ID{2}
-	for _, cmd := range []xftp.Command{xftp.FPUT{}, xftp.FADD{Recipients: keysOf(k)}, xftp.FDEL{}} {
-		f.Add(uint8(4), uint8(0), append(p.head(k, nil, sender[:], cmd), body...))
+	add := func(state, mark uint8, block []byte, tail uint32) {
+		content, err := wire.Unpad(block)
+		must(f, err)
+		f.Add(state, mark, content, tail)
 	}
-	f.Add(uint8(4), uint8(0), p.head(k, nil, recipient[:], xftp.FGET{Key: auth.NewX25519().Public()}))
-	f.Add(uint8(4), uint8(0), p.head(k, nil, nil, xftp.FNEW{File: xftp.FileInfo{SenderKey: k.Public(), Size: size}, Recipients: keysOf(k)}))
-	f.Add(uint8(5), uint8(0), p.head(auth.Key{}, nil, nil, xftp.PING{}))
-	f.Add(uint8(2), uint8(1), []byte{0, 1, '0'})
+	for _, cmd := range []xftp.Command{xftp.FPUT{}, xftp.FADD{Recipients: keysOf(k)}, xftp.FDEL{}} {
+		add(4, 0, p.head(k, nil, sender[:], cmd), size)
+	}
+	add(4, 0, p.head(k, nil, recipient[:], xftp.FGET{Key: auth.NewX25519().Public()}), 0)
+	add(4, 0, p.head(k, nil, nil, xftp.FNEW{File: xftp.FileInfo{SenderKey: k.Public(), Size: size}, Recipients: keysOf(k)}), 0)
+	add(5, 0, p.head(auth.Key{}, nil, nil, xftp.PING{}), 0)
+	f.Add(uint8(2), uint8(1), []byte("0"), uint32(0))
+	f.Add(uint8(3), uint8(4), []byte{0, 1, '0'}, uint32(3))
 	fingerprint := id.Fingerprint()
-	var block [xftp.BlockSize]byte
-	must(f, wire.Pad(block[:], xftp.ClientHandshake{Version: 2, KeyHash: fingerprint[:]}.AppendTo(nil)))
-	f.Add(uint8(3), uint8(2), block[:])
-	f.Fuzz(func(t *testing.T, state, mark uint8, body []byte) {
+	f.Add(uint8(3), uint8(2), xftp.ClientHandshake{Version: 2, KeyHash: fingerprint[:]}.AppendTo(nil), uint32(0))
+	f.Fuzz(func(t *testing.T, state, mark uint8, content []byte, tail uint32) {
 		h := states[int(state)%len(states)](s, private)
-		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		request := content
+		if block := make([]byte, xftp.BlockSize); mark&4 == 0 && wire.Pad(block, content) == nil {
+			request = block
+		}
+		request = append(request, body[:min(int(tail), len(body))]...)
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(request))
 		if mark&1 != 0 {
 			r.Header.Set(xftp.HeaderHello, "")
 		}

@@ -41,7 +41,7 @@ func TestFramesOfBodies(t *testing.T) {
 }
 
 func FuzzFramesOfBodies(f *testing.F) {
-	f.Add(traffic(f, 1000), 10)
+	f.Add(traffic(f, 50), 10)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		n = max(n, 1)
 		if whole, parts := server.Data(b, len(b)+1), server.Data(b, n); whole != parts || whole > len(b) {
