@@ -8,6 +8,7 @@ import (
 
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/pg"
+	"sotto/shared/pg/owner"
 )
 
 // groupRemovals bounds what one transaction removes.
@@ -244,14 +245,14 @@ func (r *remover) commit() {
 	for {
 		err := r.attempt()
 		if err == nil {
-			r.store.health.note(nil)
+			r.store.health.Note(nil)
 			r.settle(nil)
 			return
 		}
 		r.session.closeIf(err)
 		if !pace.again(err) || (r.store.closing.Load() && r.abandoned()) {
 			switch {
-			case errors.Is(err, errTaken):
+			case errors.Is(err, owner.ErrTaken):
 				err = fmt.Errorf("acknowledge message: %w", errTaken)
 			case pg.IsTransient(err):
 				err = errWaited("acknowledge message")

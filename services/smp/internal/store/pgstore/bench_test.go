@@ -11,6 +11,7 @@ import (
 
 	"sotto/services/smp/internal/queue"
 	"sotto/services/smp/internal/store/storetest"
+	"sotto/shared/pg"
 	"sotto/shared/pg/pgtest"
 )
 
@@ -25,7 +26,7 @@ func benchConn(b *testing.B, url string) *pgx.Conn {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { closeConn(conn) })
+	b.Cleanup(func() { pg.CloseConn(conn) })
 	for name, value := range settings {
 		if _, err := conn.Exec(b.Context(), "SELECT set_config($1, $2, false)", name, value); err != nil {
 			b.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sotto/services/smp/internal/queue"
+	"sotto/shared/pg"
 )
 
 // call is one caller of Append or Acknowledge waiting for the writers. Guarded by Store.mu, but for done.
@@ -46,7 +47,7 @@ const sweepEvery = 200 * time.Millisecond
 // sweep gives up on elements that have waited for longer than Options.Wait. It does what a timer for each caller
 // would do, at no cost for the callers.
 func (s *Store) sweep() {
-	for pause(s.ctx, sweepEvery) {
+	for pg.Pause(s.ctx, sweepEvery) {
 		now := time.Now()
 		s.mu.Lock()
 		for _, a := range s.appender {

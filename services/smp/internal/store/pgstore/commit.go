@@ -7,6 +7,7 @@ import (
 
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/pg"
+	"sotto/shared/pg/owner"
 )
 
 const (
@@ -62,7 +63,7 @@ func (a *appender) commit() {
 	for len(a.group) > 0 {
 		err := a.attempt()
 		if err == nil {
-			a.store.health.note(nil)
+			a.store.health.Note(nil)
 			if a.settle() {
 				return
 			}
@@ -226,7 +227,7 @@ func (a *appender) empty() {
 func (a *appender) fail(err error) {
 	s := a.store
 	switch {
-	case errors.Is(err, errTaken):
+	case errors.Is(err, owner.ErrTaken):
 		err = fmt.Errorf("append message: %w", errTaken)
 	case pg.IsTransient(err):
 		err = errWaited("append message")

@@ -1,6 +1,6 @@
 // Package pgstore keeps queues and messages in Postgres: the storage of a relay in production.
 //
-// What is durable is in the database, and one relay process at a time owns it (lock.go). In memory the store keeps,
+// What is durable is in the database, and one relay process at a time owns it ([owner.Lock]). In memory the store keeps,
 // all of it bounded: recently used records (cache.go), the state of recently used queues (state.go) and, within a
 // budget of bytes, messages that are likely to be asked for next. Appends and acknowledgements of many connections
 // are committed in groups (append.go, acknowledge.go).
@@ -21,6 +21,7 @@ import (
 
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/pg"
+	"sotto/shared/pg/owner"
 )
 
 // Defaults of the fields of Options.
@@ -96,6 +97,9 @@ const commitSetting = "synchronous_commit"
 // ErrNotDurable says that the database URL asks for commits that a crash can undo.
 var ErrNotDurable = errors.New("the database URL sets synchronous_commit: only on and remote_apply keep what the relay has accepted")
 
+// ErrInUse says that another relay process works on the database.
+var ErrInUse = owner.ErrInUse
+
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
@@ -105,8 +109,8 @@ type Store struct {
 	log     zerolog.Logger
 	pool    *pgxpool.Pool
 	dial    *pgx.ConnConfig
-	lock    *processLock
-	health  health
+	lock    *owner.Lock
+	health  *pg.Health
 	records *records
 	touches touches
 	changes [changeStripes]chan struct{} // whose place serialises the changes of one record; index by stripe
@@ -146,19 +150,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	for i := range s.changes {
 		s.changes[i] = make(chan struct{}, 1)
 	}
-	s.health.log = o.Logger
+	s.health = pg.NewHealth(o.Logger)
 	s.states.init(o.States, o.CachedBytes)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.lock = newProcessLock(s.dial, o.Logger)
-	if err := s.own(ctx); err != nil {
+	s.lock = owner.New(s.dial, o.Logger)
+	if err := s.lock.Own(ctx, s.migrate); err != nil {
 		s.cancel()
-		s.lock.release()
+		s.lock.Release()
 		return nil, err
 	}
-	config.AfterConnect = s.join
+	config.AfterConnect = s.lock.Join
 	if s.pool, err = pgxpool.NewWithConfig(s.ctx, config); err != nil {
 		s.cancel()
-		s.lock.release()
+		s.lock.Release()
 		return nil, pg.Wrap("open database", err)
 	}
 	s.start()
@@ -176,21 +180,13 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// own takes the process lock, migrates under it, and sees to it that no other process writes any more.
-func (s *Store) own(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
-	defer cancel()
-	if err := s.lock.acquire(ctx); err != nil {
-		return err
-	}
-	from, to, err := migrate(context.WithoutCancel(ctx), s.lock.conn)
-	if err != nil {
-		return err
-	}
-	if from != to {
+// migrate brings the schema up to date, before the ownership begins.
+func (s *Store) migrate(ctx context.Context, conn *pgx.Conn) error {
+	from, to, err := migrate(ctx, conn)
+	if err == nil && from != to {
 		s.log.Info().Int("from", from).Int("to", to).Msg("schema migrated")
 	}
-	return s.lock.begin(ctx)
+	return err
 }
 
 func (s *Store) start() {
@@ -218,7 +214,7 @@ func Migrate(ctx context.Context, url string) (from, to int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	defer closeConn(conn)
+	defer pg.CloseConn(conn)
 	return migrate(ctx, conn)
 }
 
@@ -246,20 +242,23 @@ func (s *Store) Close() {
 		s.cancel()
 		s.tenders.Wait()
 		s.pool.Close()
-		s.lock.release()
+		s.lock.Release()
 	})
 }
 
 // Lost is closed when another process has taken the database over. From then on every operation fails with
 // queue.ErrUnavailable; only a restart helps.
-func (s *Store) Lost() <-chan struct{} { return s.lock.lost }
+func (s *Store) Lost() <-chan struct{} { return s.lock.Lost() }
+
+// watch notices the loss of the database also when nothing happens.
+func (s *Store) watch() { s.lock.Watch(s.ctx, s.options.Wait, s.health) }
 
 // usable returns an error when the store must not do any more work.
 func (s *Store) usable() error {
 	switch {
 	case s.closing.Load():
 		return errClosed
-	case s.lock.taken():
+	case s.lock.Taken():
 		return errTaken
 	default:
 		return nil

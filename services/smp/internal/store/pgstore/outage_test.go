@@ -16,6 +16,7 @@ import (
 	"sotto/services/smp/internal/queue"
 	"sotto/services/smp/internal/store/storetest"
 	"sotto/shared/pg"
+	"sotto/shared/pg/owner"
 	"sotto/shared/pg/pgtest"
 )
 
@@ -178,7 +179,7 @@ func TestKilledConnections(t *testing.T) {
 	go func() {
 		defer close(stop)
 		for range 20 {
-			pause(t.Context(), 50*time.Millisecond)
+			pg.Pause(t.Context(), 50*time.Millisecond)
 			killed += pgtest.Int(t, url, killAll)
 		}
 	}()
@@ -190,18 +191,18 @@ func TestKilledConnections(t *testing.T) {
 // The database is away for shorter than Wait: everything waits, nothing fails.
 func TestShortOutage(t *testing.T) {
 	url := pgtest.Open(t)
-	proxy := newProxy(t, url)
+	proxy := pgtest.NewProxy(t, url)
 	log := new(logged)
-	s := openAt(t, Options{URL: proxy.url, Wait: 10 * time.Second, Logger: zerolog.New(log)})
+	s := openAt(t, Options{URL: proxy.URL, Wait: 10 * time.Second, Logger: zerolog.New(log)})
 	tr := &traffic{s: s, queues: []queue.Ref{newQueue(t, s), newQueue(t, s)}}
 	stop := make(chan struct{})
 	go func() {
 		defer close(stop)
-		for _, how := range []mode{refuse, silent, refuse} {
-			proxy.set(how)
-			pause(t.Context(), 300*time.Millisecond)
-			proxy.set(pass)
-			pause(t.Context(), 500*time.Millisecond)
+		for _, how := range []pgtest.Mode{pgtest.Refuse, pgtest.Silent, pgtest.Refuse} {
+			proxy.Set(how)
+			pg.Pause(t.Context(), 300*time.Millisecond)
+			proxy.Set(pgtest.Pass)
+			pg.Pause(t.Context(), 500*time.Millisecond)
 		}
 	}()
 	tr.run(t, stop)
@@ -214,18 +215,18 @@ func TestShortOutage(t *testing.T) {
 // The database is away for longer than Wait: operations fail within a bound, and what failed did not happen.
 func TestLongOutage(t *testing.T) {
 	const limit = 500 * time.Millisecond
-	for name, how := range map[string]mode{"refused": refuse, "silent": silent, "answers lost": mute} {
+	for name, how := range map[string]pgtest.Mode{"refused": pgtest.Refuse, "silent": pgtest.Silent, "answers lost": pgtest.Mute} {
 		t.Run(name, func(t *testing.T) {
 			url := pgtest.Open(t)
-			proxy := newProxy(t, url)
+			proxy := pgtest.NewProxy(t, url)
 			log := new(logged)
-			s := openAt(t, Options{URL: proxy.url, Wait: limit, Logger: zerolog.New(log)})
+			s := openAt(t, Options{URL: proxy.URL, Wait: limit, Logger: zerolog.New(log)})
 			full, other := newQueue(t, s), newQueue(t, s)
 			first := storetest.NewMessage([]byte("first"))
 			if r := append1(t.Context(), s, full, first); r.Err != nil {
 				t.Fatal(r.Err)
 			}
-			proxy.set(how)
+			proxy.Set(how)
 			var wait sync.WaitGroup
 			start := time.Now()
 			for _, q := range []queue.Ref{full, other} {
@@ -251,7 +252,7 @@ func TestLongOutage(t *testing.T) {
 			if took := time.Since(start); took > 4*limit+2*time.Second {
 				t.Errorf("errors came after %v", took)
 			}
-			proxy.set(pass)
+			proxy.Set(pgtest.Pass)
 			recovered(t, s, other)
 			if h := head1(t.Context(), s, full); h.Err != nil || (h.Message != nil && h.Message.ID != first.ID) {
 				t.Errorf("another head than before the outage (%v)", h.Err)
@@ -288,8 +289,8 @@ func recovered(t *testing.T, s *Store, q queue.Ref) {
 // The answer to a COPY is lost, once before and once after the database has committed it.
 func TestLostAnswer(t *testing.T) {
 	url := pgtest.Open(t)
-	proxy := newProxy(t, url)
-	s := openAt(t, Options{URL: proxy.url})
+	proxy := pgtest.NewProxy(t, url)
+	s := openAt(t, Options{URL: proxy.URL})
 	q := newQueue(t, s)
 	warm := storetest.NewMessage(nil) // opens the writers' sessions
 	append1(t.Context(), s, q, warm)
@@ -297,12 +298,12 @@ func TestLostAnswer(t *testing.T) {
 	for i := range 10 {
 		m := storetest.NewMessage(make([]byte, 16048))
 		done := make(chan queue.Appended)
-		proxy.set([]mode{mute, silent}[i%2])
+		proxy.Set([]pgtest.Mode{pgtest.Mute, pgtest.Silent}[i%2])
 		go func() { done <- append1(t.Context(), s, q, m) }()
 		for i%2 == 0 && pgtest.Int(t, url, "SELECT count(*) FROM messages") == 0 {
 		}
-		proxy.set(refuse) // cuts the connections
-		proxy.set(pass)
+		proxy.Set(pgtest.Refuse) // cuts the connections
+		proxy.Set(pgtest.Pass)
 		if r := <-done; r.Err != nil || !r.WasEmpty {
 			t.Fatalf("round %d: was empty %t, %v", i, r.WasEmpty, r.Err)
 		}
@@ -335,9 +336,9 @@ func TestTakenOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := newProcessLock(config, zerolog.Nop())
+	next := owner.New(config, zerolog.Nop())
 	got := make(chan error)
-	go func() { got <- next.acquire(t.Context()) }()
+	go func() { got <- next.Acquire(t.Context()) }()
 	for waiting := true; waiting; {
 		pgtest.Int(t, url, killAll)
 		select {
@@ -349,8 +350,8 @@ func TestTakenOver(t *testing.T) {
 		default:
 		}
 	}
-	defer next.release()
-	if err := next.begin(t.Context()); err != nil {
+	defer next.Release()
+	if err := next.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r := append1(t.Context(), s, q, storetest.NewMessage(nil))

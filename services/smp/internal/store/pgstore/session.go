@@ -3,13 +3,18 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"sotto/shared/pg"
+	"sotto/shared/pg/owner"
+)
+
+// Keys of the writers' sessions.
+const (
+	removerKey = owner.FirstKey
+	appendKey  = owner.FirstKey + 1 // and up, one for each appender
 )
 
 // session is the connection of one writer. It holds an advisory lock that is the writer's own, so once a new session
@@ -29,35 +34,12 @@ func (w *session) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.fence(ctx, conn); err != nil {
-		closeConn(conn)
+	if err := w.store.lock.Fence(ctx, conn, w.key); err != nil {
+		pg.CloseConn(conn)
 		return err
 	}
 	w.conn = conn
 	return nil
-}
-
-// fence takes the writer's lock, ending an older session that still has it. That is safe for the owner of the
-// database only, so ownership is checked before; and again after, see processLock.
-func (w *session) fence(ctx context.Context, conn *pgx.Conn) error {
-	if err := w.store.lock.verify(ctx); err != nil {
-		return err
-	}
-	for {
-		got, err := try(ctx, conn, w.key)
-		if err != nil {
-			return err
-		}
-		if got {
-			return w.store.lock.verify(ctx)
-		}
-		if _, err := conn.Exec(ctx, endSessions, lockClass, w.key, w.key); err != nil {
-			return err
-		}
-		if !pause(ctx, lockRetry/10) {
-			return context.DeadlineExceeded
-		}
-	}
 }
 
 // close closes the session if err means that it is of no use any more.
@@ -69,7 +51,7 @@ func (w *session) closeIf(err error) {
 
 func (w *session) close() {
 	if w.conn != nil {
-		closeConn(w.conn)
+		pg.CloseConn(w.conn)
 		w.conn = nil
 	}
 }
@@ -82,20 +64,15 @@ type attempts struct {
 
 // again waits before another attempt after err; false when err will not go away.
 func (a *attempts) again(err error) bool {
-	if errors.Is(err, errTaken) || !pg.IsTransient(err) {
+	if errors.Is(err, owner.ErrTaken) || !pg.IsTransient(err) {
 		return false
 	}
-	if a.delay > 0 || timedOut(err) {
-		a.store.health.note(err)
+	if a.delay > 0 || pg.TimedOut(err) {
+		a.store.health.Note(err)
 	}
-	pause(context.Background(), a.delay)
+	pg.Pause(context.Background(), a.delay)
 	a.delay = min(max(2*a.delay, firstPause), lastPause)
 	return true
-}
-
-// timedOut reports whether err says that the server did not answer in time, rather than that it was not there.
-func timedOut(err error) bool {
-	return pgconn.Timeout(err) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // timeout returns a context for one attempt of a writer.

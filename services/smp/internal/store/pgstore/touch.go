@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sotto/services/smp/internal/queue"
+	"sotto/shared/pg"
 )
 
 const (
@@ -48,7 +49,7 @@ func (s *Store) Touch(q *queue.Queue, day int64) {
 
 // flushTouches stores the days from time to time, and at the end.
 func (s *Store) flushTouches() {
-	for pause(s.ctx, touchEvery) {
+	for pg.Pause(s.ctx, touchEvery) {
 		s.storeTouches(s.ctx)
 	}
 	// The store is closing: once more, without waiting for a database that is away.
@@ -62,7 +63,7 @@ func (s *Store) storeTouches(ctx context.Context) {
 	days := s.touches.days
 	s.touches.days = nil
 	s.touches.mu.Unlock()
-	if len(days) == 0 || s.lock.taken() {
+	if len(days) == 0 || s.lock.Taken() {
 		return
 	}
 	ids, at := make([]int64, 0, len(days)), make([]int32, 0, len(days))

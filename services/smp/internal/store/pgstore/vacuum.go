@@ -1,6 +1,10 @@
 package pgstore
 
-import "time"
+import (
+	"time"
+
+	"sotto/shared/pg"
+)
 
 const (
 	// vacuumAfter is how many removed messages make a vacuum worth while: 32 MB of the largest. So few, because the
@@ -25,7 +29,7 @@ const (
 // a pause at least as long as it took.
 func (s *Store) vacuum() {
 	last, took := time.Now(), time.Duration(0)
-	for pause(s.ctx, vacuumTick) {
+	for pg.Pause(s.ctx, vacuumTick) {
 		n, since := s.removed.Load(), time.Since(last)
 		statement := vacuumBusy
 		switch {

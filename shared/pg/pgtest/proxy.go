@@ -1,4 +1,4 @@
-package pgstore
+package pgtest
 
 import (
 	"net"
@@ -10,27 +10,29 @@ import (
 	"testing"
 )
 
-// mode is what a proxy does with connections.
-type mode int
+// Mode is what a Proxy does with connections.
+type Mode int
 
+// What a Proxy does.
 const (
-	pass   mode = iota
-	refuse      // cut all connections, accept no others
-	silent      // accept, but pass nothing on
-	mute        // pass on what the store says, but no answers
+	Pass   Mode = iota
+	Refuse      // cut all connections, accept no others
+	Silent      // accept, but pass nothing on
+	Mute        // pass on what the store says, but no answers
 )
 
-// proxy stands between a store and its database and can take that away.
-type proxy struct {
-	url     string
+// Proxy stands between a store and its database and can take that away.
+type Proxy struct {
+	URL     string // of the database, through the proxy
 	dial    func() (net.Conn, error)
 	mu      sync.Mutex
 	changed *sync.Cond
-	mode    mode
+	mode    Mode
 	conns   map[net.Conn]bool
 }
 
-func newProxy(t *testing.T, database string) *proxy {
+// NewProxy returns a proxy for the database at a URL. It ends when the test ends.
+func NewProxy(t testing.TB, database string) *Proxy {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
@@ -58,20 +60,20 @@ func newProxy(t *testing.T, database string) *proxy {
 	query.Set("port", "5432")
 	query.Set("connect_timeout", "1")
 	u.Host, u.RawQuery = "", query.Encode()
-	p := &proxy{url: u.String(), conns: make(map[net.Conn]bool)}
+	p := &Proxy{URL: u.String(), conns: make(map[net.Conn]bool)}
 	p.changed = sync.NewCond(&p.mu)
 	p.dial = func() (net.Conn, error) { return net.Dial(network, address) }
 	go p.accept(ln)
-	t.Cleanup(func() { _ = ln.Close(); p.set(refuse) })
+	t.Cleanup(func() { _ = ln.Close(); p.Set(Refuse) })
 	return p
 }
 
-// set changes the mode; all connections are cut by refuse.
-func (p *proxy) set(m mode) {
+// Set changes the mode; all connections are cut by Refuse.
+func (p *Proxy) Set(m Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mode = m
-	if m == refuse {
+	if m == Refuse {
 		for c := range p.conns {
 			_ = c.Close()
 		}
@@ -80,7 +82,7 @@ func (p *proxy) set(m mode) {
 	p.changed.Broadcast()
 }
 
-func (p *proxy) accept(ln net.Listener) {
+func (p *Proxy) accept(ln net.Listener) {
 	for {
 		client, err := ln.Accept()
 		if err != nil {
@@ -88,7 +90,7 @@ func (p *proxy) accept(ln net.Listener) {
 		}
 		server, err := p.dial()
 		p.mu.Lock()
-		if err != nil || p.mode == refuse {
+		if err != nil || p.mode == Refuse {
 			p.mu.Unlock()
 			_ = client.Close()
 			if server != nil {
@@ -98,13 +100,13 @@ func (p *proxy) accept(ln net.Listener) {
 		}
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
-		go p.pipe(server, client, func(m mode) bool { return m == pass || m == mute })
-		go p.pipe(client, server, func(m mode) bool { return m == pass })
+		go p.pipe(server, client, func(m Mode) bool { return m == Pass || m == Mute })
+		go p.pipe(client, server, func(m Mode) bool { return m == Pass })
 	}
 }
 
 // pipe copies while the mode allows it, and waits otherwise.
-func (p *proxy) pipe(to, from net.Conn, allowed func(mode) bool) {
+func (p *Proxy) pipe(to, from net.Conn, allowed func(Mode) bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
