@@ -46,6 +46,8 @@ type Config struct {
 	// UploadMemory: what uploads may take of memory while the database is slower than they are, besides 32 KB for
 	// each connection.
 	UploadMemory settings.Size `envconfig:"UPLOAD_MEMORY" default:"64mb"`
+	// MaxTransfers: uploads and downloads at a time, at about 400 KB each; more wait for their turn.
+	MaxTransfers int `envconfig:"MAX_TRANSFERS" default:"1000"`
 	// StallTimeout: a client that sends nothing, or takes nothing, of a chunk for this long is disconnected.
 	StallTimeout time.Duration `envconfig:"STALL_TIMEOUT" default:"1m"`
 	// InactiveTTL: a connection without a request for this long is closed; 0 never closes it.
@@ -127,6 +129,7 @@ func (c *Config) checkNumbers() error {
 		"XFTP_TLS_TIMEOUT":       int64(c.TLSTimeout),
 		"XFTP_HANDSHAKE_TIMEOUT": int64(c.HandshakeTimeout),
 		"XFTP_MAX_CONNECTIONS":   int64(c.MaxConnections),
+		"XFTP_MAX_TRANSFERS":     int64(c.MaxTransfers),
 		"XFTP_MAX_HANDSHAKES":    int64(c.MaxHandshakes),
 		"XFTP_STORE_TIMEOUT":     int64(c.StoreTimeout),
 	}), settings.CheckNotNegative(map[string]int64{
@@ -188,6 +191,7 @@ func (c *Config) server() server.Config {
 		ChunkSizes:       sizes,
 		UploadTimeout:    c.UploadTimeout,
 		UploadMemory:     int64(c.UploadMemory),
+		MaxTransfers:     c.MaxTransfers,
 		StallTimeout:     c.StallTimeout,
 		ExpiryInterval:   c.ExpiryInterval,
 		InactiveTTL:      c.InactiveTTL,

@@ -38,7 +38,7 @@ func health(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	if err := askForNothing(ctx, relay); err != nil {
-		return fmt.Errorf("the relay is not ready: %w", err)
+		return fmt.Errorf("the relay on port %s (XFTP_LISTEN) is not ready: %w", relay.Port, err)
 	}
 	_, err = fmt.Fprintln(w, "ready")
 	return err

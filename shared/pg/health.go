@@ -24,7 +24,11 @@ type Health struct {
 	mu    sync.Mutex
 	since time.Time // of the first failure after the last answer
 	away  bool      // the operator was told
+	told  time.Time // when the operator was last told of a refusal
 }
+
+// refusalPause is the time from one report of a refusal to the next: a disk that is full refuses every operation.
+const refusalPause = time.Minute
 
 // NewHealth returns a Health that tells log.
 func NewHealth(log zerolog.Logger) *Health { return &Health{log: log} }
@@ -52,6 +56,17 @@ func (h *Health) Note(err error) {
 		h.failed.Store(true)
 		h.away = true
 		h.log.Error().Str("cause", Safe(err)).Msg("database is away; waiting for it")
+	}
+}
+
+// Refused tells, at most once a minute, that the database answered an operation with an error that is no outcome of it and
+// will not pass by itself: its disk is full, or its tables are damaged.
+func (h *Health) Refused(op string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); now.Sub(h.told) >= refusalPause {
+		h.told = now
+		h.log.Error().Str("op", op).Str("cause", Safe(err)).Msg("the database refuses to work")
 	}
 }
 

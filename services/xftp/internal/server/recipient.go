@@ -13,6 +13,7 @@ import (
 //
 // Spec: xftp.md 8.6
 type download struct {
+	places places // it has one of these
 	r      io.ReadCloser
 	sealer *box.Sealer
 	left   int // bytes that are not read
@@ -35,11 +36,18 @@ func (x *exchange) get(c *chunk.Chunk, cmd xftp.FGET) (xftp.Response, error) {
 	defer clear(secret[:])
 	file := xftp.FILE{Key: public}
 	x.c.srv.random(file.Nonce[:])
-	r, err := x.c.srv.store.Download(x.ctx(), c)
-	if err != nil {
+	if err := x.c.srv.places.take(x.ctx()); err != nil {
 		return nil, err
 	}
-	d := &download{r: r, sealer: box.NewSealer(&secret, &file.Nonce), left: int(c.Size), piece: piecePool.Get().(*[pieceSize]byte)}
+	r, err := x.c.srv.store.Download(x.ctx(), c)
+	if err != nil {
+		x.c.srv.places.give()
+		return nil, err
+	}
+	d := &download{
+		places: x.c.srv.places, r: r, sealer: box.NewSealer(&secret, &file.Nonce), left: int(c.Size),
+		piece: piecePool.Get().(*[pieceSize]byte),
+	}
 	// The first piece is read before there is an answer that it contradicts.
 	if err := d.next(); err != nil {
 		d.close()
@@ -85,6 +93,7 @@ func (d *download) send(x *exchange) {
 func (d *download) close() {
 	_ = d.r.Close() // of what was only read
 	piecePool.Put(d.piece)
+	d.places.give()
 }
 
 // acknowledge ends the recipient's access to the chunk.

@@ -48,6 +48,7 @@ type Config struct {
 	HandshakeTimeout time.Duration     // from accept to the end of the handshake; 0: none
 	Versions         wire.VersionRange // offered in the hello
 	UploadMemory     int64             // bytes that all uploads together may be ahead of the store; 0: [DefaultUploadMemory]
+	MaxTransfers     int               // uploads and downloads at a time; more wait; 0: [DefaultMaxTransfers]
 	Pages            http.Handler      // what browsers get with GET; nil: 404
 }
 
@@ -79,6 +80,7 @@ type Server struct {
 	http   *http2.Server
 	base   *http.Server // settings that http2 takes from here
 	budget *budget
+	places places
 	most   int64 // bytes of a request that are read before its connection is closed
 
 	verify func(k key.Public, session *ecdh.PrivateKey, corrID, authorization, message []byte) bool
@@ -101,7 +103,7 @@ func New(cfg Config, id *identity.Identity, web func() *tls.Certificate, store S
 	s := &Server{
 		cfg: cfg, id: id, store: store, log: log, now: time.Now, verify: auth.Verify, random: random,
 		tls:    transport.NewFileTLS(id, []string{xftp.ALPN, xftp.ALPNHTTP2, xftp.ALPNHTTP1}, web),
-		budget: newBudget(cfg.UploadMemory), conns: make(map[*conn]struct{}),
+		budget: newBudget(cfg.UploadMemory), places: newPlaces(cfg.MaxTransfers), conns: make(map[*conn]struct{}),
 	}
 	if len(cfg.ChunkSizes) > 0 {
 		s.most = int64(slices.Max(cfg.ChunkSizes))

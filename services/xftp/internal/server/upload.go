@@ -18,6 +18,10 @@ func (x *exchange) upload(c *chunk.Chunk) (xftp.Response, error) {
 	if c.Uploaded {
 		return x.repeated(c)
 	}
+	if err := x.c.srv.places.take(x.ctx()); err != nil {
+		return nil, err
+	}
+	defer x.c.srv.places.give()
 	up, err := x.c.srv.store.Upload(x.ctx(), c)
 	if errors.Is(err, chunk.ErrUploaded) {
 		return x.repeated(c)

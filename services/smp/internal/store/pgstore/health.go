@@ -43,6 +43,7 @@ func (s *Store) retry(ctx context.Context, op string, do func(context.Context) e
 		case errors.Is(err, owner.ErrTaken):
 			return fmt.Errorf("%s: %w", op, errTaken)
 		case !pg.IsTransient(err):
+			s.health.Refused(op, err)
 			return pg.Wrap(op, err)
 		}
 		if pg.IsUnavailable(err) {

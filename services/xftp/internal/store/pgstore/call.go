@@ -81,6 +81,7 @@ func (s *Store) final(op string, err error) (error, bool) {
 	case errors.Is(err, owner.ErrTaken):
 		return fmt.Errorf("%s: %w", op, errTaken), true
 	case pg.Code(err) == diskFull || !pg.IsTransient(err) && !errors.Is(err, context.Canceled):
+		s.health.Refused(op, err)
 		return pg.Wrap(op, err), true
 	default:
 		return err, false

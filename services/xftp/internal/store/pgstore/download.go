@@ -8,19 +8,31 @@ import (
 	"sotto/services/xftp/internal/chunk"
 )
 
-// download reads a body in batches of pages. It holds a connection only while it reads a batch, and memory for one
-// batch.
+// readPages is how many pages a download reads at once: one part of its buffer.
+const readPages = batchPages / 2
+
+// download reads a body in batches of pages, each while the one before is on its way to the client. It holds a connection
+// only while it reads a batch, and memory for two.
 type download struct {
 	store  *Store
 	ctx    context.Context // of the calls that Read makes
 	query  string
 	period int32
 	body   int64
-	left   int64             // bytes not read from the database yet
+	left   int64             // bytes that nobody has begun to read
 	page   int32             // the next
 	buf    *[bufferSize]byte // nil: not read yet, or closed
+	part   int               // of buf, where the next batch goes
+	ahead  chan fetched      // where the batch comes that is read ahead
+	behind bool              // there is none
 	unread []byte            // of buf
-	closed bool
+	err    error             // of the last batch
+}
+
+// fetched is what came of reading a batch.
+type fetched struct {
+	data []byte
+	err  error
 }
 
 // Download opens the body of a chunk.
@@ -46,7 +58,7 @@ func (s *Store) Download(ctx context.Context, c *chunk.Chunk) (io.ReadCloser, er
 		return nil, err
 	}
 	return &download{
-		store: s, ctx: ctx, period: p.start, body: *h.body, left: h.size,
+		store: s, ctx: ctx, period: p.start, body: *h.body, left: h.size, behind: true, ahead: make(chan fetched, 1),
 		query: fmt.Sprintf("SELECT data FROM %s WHERE period = $1 AND body = $2 AND no >= $3 AND no < $4 ORDER BY no", p.table("pages")),
 	}, nil
 }
@@ -85,7 +97,11 @@ func (d *download) WriteTo(w io.Writer) (sum int64, err error) {
 
 // Close gives the memory back.
 func (d *download) Close() error {
-	d.closed, d.unread = true, nil
+	if !d.behind {
+		<-d.ahead
+		d.behind = true
+	}
+	d.unread, d.err = nil, fmt.Errorf("download: %w", io.ErrClosedPipe)
 	if d.buf != nil {
 		buffers.Put(d.buf)
 		d.buf = nil
@@ -93,51 +109,67 @@ func (d *download) Close() error {
 	return nil
 }
 
-// fetch reads the next batch, or returns io.EOF.
+// fetch takes the next batch, and begins to read the one after it. At the end it returns io.EOF.
 func (d *download) fetch() error {
-	if d.closed {
-		return fmt.Errorf("download: %w", io.ErrClosedPipe)
+	if d.err != nil {
+		return d.err
 	}
-	if d.left == 0 {
-		return io.EOF
+	if d.behind {
+		if d.left == 0 {
+			return io.EOF
+		}
+		if d.buf == nil {
+			d.buf = buffers.Get().(*[bufferSize]byte)
+		}
+		d.readAhead()
 	}
-	if d.buf == nil {
-		d.buf = buffers.Get().(*[bufferSize]byte)
+	next := <-d.ahead
+	d.behind = true
+	if d.err = next.err; d.err != nil {
+		return d.err
 	}
-	var got, pages int
-	err := d.store.retry(d.ctx, "download", func(ctx context.Context) (err error) {
-		got, pages, err = d.read(ctx)
-		return err
-	})
-	if err != nil {
-		return err
+	d.unread = next.data
+	if d.left > 0 {
+		d.readAhead()
 	}
-	d.page += int32(pages)
-	d.left -= int64(got)
-	d.unread = d.buf[:got]
 	return nil
 }
 
-// read reads a batch into buf. Fewer bytes than there must be mean that the body was removed.
-func (d *download) read(ctx context.Context) (got, pages int, err error) {
+// readAhead begins to read the next batch into the part of the buffer that is free.
+func (d *download) readAhead() {
+	const partSize = bufferSize / 2
+	into := d.buf[d.part*partSize:][:partSize]
+	from, want := d.page, min(d.left, readPages*pageSize)
+	d.part = 1 - d.part
+	d.page += readPages
+	d.left -= want
+	d.behind = false
+	go func() {
+		err := d.store.retry(d.ctx, "download", func(ctx context.Context) error { return d.read(ctx, into[:want], from) })
+		d.ahead <- fetched{into[:want], err}
+	}()
+}
+
+// read fills into with the pages from this one on. Fewer bytes than there must be mean that the body was removed.
+func (d *download) read(ctx context.Context, into []byte, from int32) error {
 	if err := d.store.takePlace(ctx); err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer d.store.givePlace()
-	rows, err := d.store.pool.Query(ctx, d.query, d.period, d.body, d.page, d.page+batchPages)
+	rows, err := d.store.pool.Query(ctx, d.query, d.period, d.body, from, from+readPages)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer rows.Close()
+	got := 0
 	for rows.Next() {
-		got += copy(d.buf[got:], rows.RawValues()[0])
-		pages++
+		got += copy(into[got:], rows.RawValues()[0])
 	}
 	if err := rows.Err(); err != nil {
-		return 0, 0, err
+		return err
 	}
-	if int64(got) != min(d.left, batchPages*pageSize) {
-		return 0, 0, chunk.ErrNotFound
+	if got != len(into) {
+		return chunk.ErrNotFound
 	}
-	return got, pages, nil
+	return nil
 }
