@@ -29,10 +29,11 @@ import (
 // what is downloaded, with the same TLS, windows and sizes as the relay, and nothing else of it.
 const bareCommand = "bare"
 
-// Windows of the reference, the same as the relay's.
+// Bounds of the reference's HTTP/2, the same as the relay's.
 const (
-	streamWindow     = 4 << 20
+	streamWindow     = 4<<20 + 64<<10
 	connectionWindow = 16 << 20
+	maxFrame         = 2*(16<<10) - 9
 )
 
 // serveBare serves on a free port, whose address it prints, until its standard input ends.
@@ -69,7 +70,9 @@ func serveBare() error {
 			if err != nil {
 				return
 			}
-			server := http2.Server{MaxUploadBufferPerStream: streamWindow, MaxUploadBufferPerConnection: connectionWindow}
+			server := http2.Server{
+				MaxUploadBufferPerStream: streamWindow, MaxUploadBufferPerConnection: connectionWindow, MaxReadFrameSize: maxFrame,
+			}
 			server.ServeConn(session.Conn, &http2.ServeConnOpts{Handler: newBareHandler()})
 		}()
 	}

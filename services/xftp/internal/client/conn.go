@@ -47,7 +47,7 @@ func newConn(session *transport.Session, host string, fingerprint [sha256.Size]b
 	t, err := http2.ConfigureTransports(&http.Transport{
 		DisableCompression: true,
 		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
+			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow, MaxReadFrameSize: maxFrame,
 		},
 	})
 	if err != nil {

@@ -29,11 +29,14 @@ const (
 	DefaultTransferTimeout = 10 * time.Minute
 )
 
-// Receive windows of HTTP/2, in bytes: one chunk of the largest size per stream, so that the round trip does not limit
-// a download.
+// Bounds of HTTP/2, in bytes.
 const (
-	streamWindow     = 4 << 20
+	// A stream's window holds the whole answer to a download of the largest size, so that the round trip does not limit
+	// it.
+	streamWindow     = 4<<20 + 64<<10
 	connectionWindow = 16 << 20
+	// maxFrame is the payload of the largest frame that the relay may send: with its header it fills two TLS records.
+	maxFrame = 2*(16<<10) - 9
 )
 
 // Options say how to connect. The zero value is an app of the newest version.
