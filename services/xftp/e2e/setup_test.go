@@ -32,8 +32,6 @@ const (
 	answerTime = 30 * time.Second
 	// testTime bounds a test, so that one that hangs says where.
 	testTime = 5 * time.Minute
-	// pollTime is the pause between two looks at something that is waited for.
-	pollTime = 10 * time.Millisecond
 )
 
 // build compiles the relay once for all tests.
@@ -214,22 +212,6 @@ func upload(ctx context.Context, t *testing.T, c *client.Client, size int) *uplo
 	must(t, "register", u.register(ctx, c))
 	must(t, "upload", u.upload(ctx, c))
 	return u
-}
-
-// eventually waits until what is so.
-func eventually(t *testing.T, within time.Duration, what string, isSo func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(within)
-	defer deadline.Stop()
-	tick := time.NewTicker(pollTime)
-	defer tick.Stop()
-	for !isSo() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("after %v still not: %s", within, what)
-		}
-	}
 }
 
 // must fails the test for an error of something that has to work.

@@ -111,8 +111,15 @@ func (c *Conn) reason(ctx context.Context, err error) error {
 	if errors.Is(c.closed, ErrClosed) {
 		return ErrClosed
 	}
+	if unusable[err.Error()] {
+		return io.EOF
+	}
 	return err
 }
+
+// unusable are what HTTP/2 says of a connection that the relay has closed before the request. They can be told by their
+// texts alone.
+var unusable = map[string]bool{"http2: client conn is closed": true, "http2: client conn not usable": true}
 
 // Request is one request. The zero value is a POST without a body.
 type Request struct {

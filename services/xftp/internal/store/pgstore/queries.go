@@ -3,6 +3,8 @@ package pgstore
 import (
 	"fmt"
 	"strings"
+
+	"sotto/shared/pg"
 )
 
 // queries are the statements that look for an id in all live periods. They name the periods' own tables and not the
@@ -13,6 +15,17 @@ type queries struct {
 	byRecipient string // $1 id, $2 oldest
 	recipient   string // $1 id: the refs of chunks that have it
 	taken       string // a subquery: refs that have one of the ids $1
+}
+
+// all runs a statement over all live periods, and again when one of them was dropped meanwhile.
+func (ps *periods) all(do func(*queries) error) error {
+	for {
+		q := ps.queries.Load()
+		err := do(q)
+		if pg.Code(err) != undefinedTable || q == ps.queries.Load() {
+			return err
+		}
+	}
 }
 
 // recordColumns are the columns that scanChunk reads.

@@ -59,14 +59,16 @@ func (s *Store) Create(ctx context.Context, c *chunk.Chunk, recipients []chunk.R
 					return err
 				}
 			}
-			statement := fmt.Sprintf(createChunk, p.table("chunks"), p.table("recipients"), s.periods.queries.Load().taken)
 			digest := row.Digest
 			if digest == nil {
 				digest = []byte{}
 			}
 			var taken bool
-			err = s.pool.QueryRow(ctx, statement, params, int64(row.Ref), p.start, row.SenderID[:], row.SenderKey.AppendDER(nil),
-				int64(row.Size), digest, row.Created, params[1:], keysOf(recipients)).Scan(&taken)
+			err = s.periods.all(func(q *queries) error {
+				statement := fmt.Sprintf(createChunk, p.table("chunks"), p.table("recipients"), q.taken)
+				return s.pool.QueryRow(ctx, statement, params, int64(row.Ref), p.start, row.SenderID[:],
+					row.SenderKey.AppendDER(nil), int64(row.Size), digest, row.Created, params[1:], keysOf(recipients)).Scan(&taken)
+			})
 			if err == nil && taken {
 				err = chunk.ErrExists
 			}
@@ -121,10 +123,12 @@ func (s *Store) AddRecipients(ctx context.Context, ref chunk.Ref, recipients []c
 	return s.alone(ctx, ref, change{
 		op: "add recipients",
 		do: func(ctx context.Context, again bool) error {
-			statement := fmt.Sprintf(addRecipients, p.table("chunks"), p.table("recipients"), s.periods.queries.Load().taken)
 			var found, taken bool
-			err := s.pool.QueryRow(ctx, statement, params, int64(ref), p.start, params, keysOf(recipients), again,
-				s.oldest()).Scan(&found, &taken)
+			err := s.periods.all(func(q *queries) error {
+				statement := fmt.Sprintf(addRecipients, p.table("chunks"), p.table("recipients"), q.taken)
+				return s.pool.QueryRow(ctx, statement, params, int64(ref), p.start, params, keysOf(recipients), again,
+					s.oldest()).Scan(&found, &taken)
+			})
 			switch {
 			case err != nil:
 				return err
@@ -197,16 +201,10 @@ func (s *Store) ByRecipient(ctx context.Context, id chunk.ID) (c *chunk.Chunk, k
 	return c, k, nil
 }
 
-// lookUp runs a query over all live periods, and again when one of them was dropped meanwhile.
+// lookUp runs a query over all live periods.
 func (s *Store) lookUp(ctx context.Context, op string, do func(context.Context, *queries) error) error {
 	return s.retry(ctx, op, func(ctx context.Context) error {
-		for {
-			q := s.periods.queries.Load()
-			err := do(ctx, q)
-			if answer(err) == nil || errors.Is(err, chunk.ErrNotFound) || q == s.periods.queries.Load() {
-				return err
-			}
-		}
+		return s.periods.all(func(q *queries) error { return do(ctx, q) })
 	})
 }
 
@@ -216,7 +214,7 @@ func (s *Store) RemoveRecipient(ctx context.Context, id chunk.ID) error {
 		op: "remove recipient",
 		do: func(ctx context.Context, again bool) error {
 			var ref int64
-			err := s.pool.QueryRow(ctx, s.periods.queries.Load().recipient, id[:]).Scan(&ref)
+			err := s.periods.all(func(q *queries) error { return s.pool.QueryRow(ctx, q.recipient, id[:]).Scan(&ref) })
 			if errors.Is(err, pgx.ErrNoRows) && again {
 				return nil
 			}
