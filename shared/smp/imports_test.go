@@ -1,48 +1,12 @@
 package smp_test
 
 import (
-	"go/parser"
-	"go/token"
-	"os"
-	"strconv"
-	"strings"
 	"testing"
+
+	"sotto/shared/internal/imports"
 )
 
-// TestImports holds the line that the codec is one: of ours it imports wire, key and address alone, nothing of others, and
-// nothing of the standard library that does I/O.
+// TestImports holds the line that the codec is one: of ours it imports wire, key and address alone, and nothing of others.
 func TestImports(t *testing.T) {
-	ours := map[string]bool{"sotto/shared/wire": true, "sotto/shared/key": true, "sotto/shared/address": true}
-	forbidden := map[string]bool{
-		"bufio": true, "context": true, "io/fs": true, "log": true, "log/slog": true, "net": true, "net/http": true,
-		"os": true, "os/exec": true, "syscall": true, "unsafe": true,
-	}
-	entries, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := 0
-	for _, entry := range entries {
-		name := entry.Name()
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		files++
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, spec := range f.Imports {
-			path, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			first, _, _ := strings.Cut(path, "/")
-			standard := first != "sotto" && !strings.Contains(first, ".")
-			if !ours[path] && !standard || forbidden[path] {
-				t.Errorf("%s imports %s", name, path)
-			}
-		}
-	}
-	t.Logf("checked %d files", files)
+	imports.Check(t, "sotto/shared/wire", "sotto/shared/key", "sotto/shared/address")
 }
