@@ -26,7 +26,9 @@ var (
 	ErrUnavailable = errors.New("store is unavailable")
 )
 
-// IDSize is the length of sender and recipient ids. Spec: xftp.md 8.1.
+// IDSize is the length of sender and recipient ids.
+//
+// Spec: xftp.md 8.1
 const IDSize = 16
 
 // ID is a sender or recipient id. It never prints itself.
@@ -49,10 +51,14 @@ func ParseID(b []byte) (ID, bool) {
 // Ref is the store's private number of a chunk, unique over the store's whole life.
 type Ref int64
 
-// Hour is the unit of creation times, in seconds: the relay does not remember more. Spec: xftp.md 8.1.
+// Hour is the unit of creation times, in seconds: the relay does not remember more.
+//
+// Spec: xftp.md 8.1
 const Hour = 3600
 
-// Blocking says why an operator blocked a chunk. Spec: xftp.md 9.1.
+// Blocking says why an operator blocked a chunk.
+//
+// Spec: xftp.md 9.1
 type Blocking struct {
 	Reason    string // "spam" or "content"
 	HasNotice bool
@@ -79,5 +85,7 @@ type Recipient struct {
 	Key key.Public
 }
 
-// Expired reports whether a chunk created then is older than ttl, both in seconds. Spec: xftp.md 10.3.
+// Expired reports whether a chunk created then is older than ttl, both in seconds.
+//
+// Spec: xftp.md 10.3
 func Expired(created, now, ttl int64) bool { return created+Hour < now-ttl }

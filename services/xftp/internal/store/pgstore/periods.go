@@ -216,7 +216,9 @@ func makeTables(start int32) string {
 	return b.String()
 }
 
-// expiredBefore is the first time of creation that has not expired at now. Spec: xftp.md 10.3.
+// expiredBefore is the first time of creation that has not expired at now.
+//
+// Spec: xftp.md 10.3
 func (s *Store) expiredBefore(now int64) int64 {
 	if s.options.TTL <= 0 {
 		return math.MinInt64
