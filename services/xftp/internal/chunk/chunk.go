@@ -66,7 +66,8 @@ type Blocking struct {
 }
 
 // Chunk is one chunk's record, without its body. Records that a store returns are shared and must not be changed.
-// Spec: xftp.md 10.1.
+//
+// Spec: xftp.md 10.1
 type Chunk struct {
 	Ref       Ref
 	SenderID  ID
