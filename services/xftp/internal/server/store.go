@@ -38,7 +38,8 @@ type Store interface {
 	// Block marks the chunk as blocked, or changes the reason, and removes its body, releasing its room once.
 	Block(ctx context.Context, ref chunk.Ref, b chunk.Blocking) error
 	// Expire removes what has expired at now (Unix seconds), with work that does not grow with the number of
-	// chunks, and returns how many chunks that were.
+	// chunks, and returns how many chunks that were. A store may remove chunks of neighbouring hours together, when
+	// the last of them has expired; until then they count in Usage.
 	Expire(ctx context.Context, now int64) (int64, error)
 	// Usage tells what is stored, from memory.
 	Usage() Usage
@@ -51,7 +52,8 @@ type Upload interface {
 	io.Writer
 	// Commit makes the body the chunk's and durable, if the chunk is still there and active and has no body:
 	// chunk.ErrNotFound, chunk.ErrUploaded. Whatever it returns but nil, nothing of the body stays and its room
-	// is released.
+	// is released; except that after chunk.ErrUnavailable, or when ctx ends, the whole body may turn out to be stored,
+	// and its room stays reserved until the store knows.
 	Commit(ctx context.Context) error
 	// Abort drops what was written and releases the room. What cannot be dropped now is dropped later.
 	Abort()

@@ -52,6 +52,7 @@ func (s *Store) retry(ctx context.Context, op string, do func(context.Context) e
 	defer cancel()
 	pace := pace{store: s}
 	for {
+		begun := time.Now()
 		err := do(bounded)
 		if err, final := s.final(op, err); final {
 			return err
@@ -59,7 +60,7 @@ func (s *Store) retry(ctx context.Context, op string, do func(context.Context) e
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", op, ctx.Err())
 		}
-		pace.failed(err, bounded.Err() != nil)
+		pace.failed(err, begun, bounded.Err() != nil)
 		if !pace.wait(bounded) {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s: %w", op, ctx.Err())
@@ -73,10 +74,10 @@ func (s *Store) retry(ctx context.Context, op string, do func(context.Context) e
 func (s *Store) final(op string, err error) (error, bool) {
 	switch known := answer(err); {
 	case err == nil:
-		s.health.Note(nil)
+		s.answered()
 		return nil, true
 	case known != nil:
-		s.health.Note(nil)
+		s.answered()
 		return fmt.Errorf("%s: %w", op, known), true
 	case errors.Is(err, owner.ErrTaken):
 		return fmt.Errorf("%s: %w", op, errTaken), true
@@ -88,18 +89,25 @@ func (s *Store) final(op string, err error) (error, bool) {
 	}
 }
 
+// answered notes that the database does its work.
+func (s *Store) answered() {
+	s.heard.Store(time.Now().UnixNano())
+	s.health.Note(nil)
+}
+
 // pace is the rhythm of attempts while the database is away.
 type pace struct {
 	store *Store
 	next  time.Duration // the first failure may only mean that an idle connection was closed meanwhile
 }
 
-// failed notes an attempt that failed with err; last says that there is no time for another.
-func (p *pace) failed(err error, last bool) {
+// failed notes an attempt that began then and failed with err; last says that there is no time for another. One that
+// began before the database's last answer tells nothing new.
+func (p *pace) failed(err error, begun time.Time, last bool) {
 	if pg.IsUnavailable(err) {
 		p.store.pool.Reset() // its other idle connections are as dead as this one
 	}
-	if p.next > 0 || last {
+	if (p.next > 0 || last) && begun.UnixNano() > p.store.heard.Load() {
 		p.store.health.Note(err)
 	}
 }

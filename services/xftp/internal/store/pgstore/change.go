@@ -103,6 +103,7 @@ func (s *Store) settle(c change) error {
 	pace := pace{store: s}
 	for again := false; ; {
 		// An attempt that has begun is not cut off by Close: what it did would not be known.
+		begun := time.Now()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.options.Wait)
 		err := c.do(ctx, again)
 		cancel()
@@ -111,7 +112,7 @@ func (s *Store) settle(c change) error {
 		}
 		again = again || !harmless(err)
 		late := time.Now().After(deadline)
-		pace.failed(err, late)
+		pace.failed(err, begun, late)
 		if (late && !again) || !pace.wait(s.ctx) {
 			return fmt.Errorf("%s: %w", c.op, chunk.ErrUnavailable)
 		}

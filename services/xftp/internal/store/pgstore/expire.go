@@ -10,9 +10,14 @@ import (
 	"sotto/services/xftp/internal/chunk"
 )
 
-// dropPatience bounds waiting for a table that is in use. It is longer than Postgres's deadlock_timeout, after which an
-// autovacuum gives way, and nobody waits behind it but a dump or the making of another period.
-const dropPatience = "3s"
+// A period's own tables are locked before it is dropped. Nothing names them any more but an autovacuum, which gives way
+// after Postgres's deadlock_timeout, or a dump; nobody waits behind this. The partitioned tables are locked by the drop
+// itself. Whoever uses any period's table for the first time on a connection looks there, and would wait behind it, so
+// it must not wait for long.
+const (
+	lockPeriod = "SET LOCAL lock_timeout = '3s'; LOCK TABLE %s IN ACCESS EXCLUSIVE MODE"
+	dropPeriod = "SET LOCAL lock_timeout = '200ms'; DROP TABLE %s"
+)
 
 // Expire drops the periods whose chunks have all expired. The chunks of a period that has not ended, or not expired
 // to its last, are not found any more; they take up room until the period is dropped. The periods of now and after are
@@ -40,16 +45,21 @@ func (s *Store) Expire(ctx context.Context, now int64) (n int64, err error) {
 
 // drop drops the tables of a period. It may be repeated.
 func (s *Store) drop(ctx context.Context, p *period) error {
-	tables := make([]string, len(partitioned))
-	for i, table := range partitioned {
-		tables[i] = p.table(table)
-	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		drop := fmt.Sprintf("SET LOCAL lock_timeout = '%s'; DROP TABLE IF EXISTS %s", dropPatience, strings.Join(tables, ", "))
-		if _, err := tx.Conn().PgConn().Exec(ctx, drop).ReadAll(); err != nil {
-			return err
+		tag, err := tx.Exec(ctx, "DELETE FROM periods WHERE period = $1", p.start)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err // an attempt before, whose answer was lost, has dropped it
 		}
-		_, err := tx.Exec(ctx, "DELETE FROM periods WHERE period = $1", p.start)
-		return err
+		tables := make([]string, len(partitioned))
+		for i, table := range partitioned {
+			tables[i] = p.table(table)
+		}
+		all := strings.Join(tables, ", ")
+		for _, statement := range []string{lockPeriod, dropPeriod} {
+			if _, err := tx.Conn().PgConn().Exec(ctx, fmt.Sprintf(statement, all)).ReadAll(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

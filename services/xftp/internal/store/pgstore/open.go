@@ -99,6 +99,7 @@ type Store struct {
 	pool      *pgxpool.Pool
 	lock      *owner.Lock
 	health    *pg.Health
+	heard     atomic.Int64 // when the database answered last, in nanoseconds since the Unix epoch
 	usage     usage
 	periods   periods
 	numbers   numbers

@@ -249,6 +249,7 @@ func (u *upload) discard() <-chan struct{} {
 		defer close(done)
 		pace := pace{store: u.store}
 		for {
+			begun := time.Now()
 			ctx, cancel := context.WithTimeout(u.store.ctx, u.store.options.Wait)
 			_, err := u.store.pool.Exec(ctx, statement, u.period.start, u.body)
 			cancel()
@@ -256,7 +257,7 @@ func (u *upload) discard() <-chan struct{} {
 				u.store.usage.release(u.size)
 				return
 			}
-			pace.failed(err, false)
+			pace.failed(err, begun, false)
 			if !pace.wait(u.store.ctx) {
 				return
 			}
