@@ -99,6 +99,22 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// TestWantsRedirect: links of many characters to many chunks.
+//
+// Spec: xftp.md 13.5
+func TestWantsRedirect(t *testing.T) {
+	one, two := &Description{Chunks: make([]Chunk, 1)}, &Description{Chunks: make([]Chunk, 2)}
+	for _, c := range []struct {
+		d    *Description
+		n    int
+		want bool
+	}{{one, 401, false}, {two, 400, false}, {two, 401, true}} {
+		if got := WantsRedirect(c.d, "https://example.org/#"+strings.Repeat("A", c.n)); got != c.want {
+			t.Errorf("%d characters for %d chunks: %v", c.n, len(c.d.Chunks), got)
+		}
+	}
+}
+
 // deflate returns the fragment for a text.
 func deflate(t testing.TB, text []byte) string {
 	t.Helper()
@@ -139,7 +155,7 @@ func TestParseLinkRefuses(t *testing.T) {
 		"something behind":       "https://example.org/#" + base64.URLEncoding.EncodeToString(append(compressed, 0)),
 		"not a description":      "https://example.org/#" + deflate(t, []byte("hello")),
 		"decompression bomb":     "https://example.org/#" + bomb,
-		"too long":               "https://example.org/#" + strings.Repeat("A", maxLink),
+		"too long":               app + "&x=" + strings.Repeat("A", maxLink),
 		"app, no description":    "simplex:/file#/?data=extra",
 		"app, empty description": "simplex:/file#/?desc=",
 		"app, two descriptions":  app + "&desc=x",
