@@ -277,6 +277,9 @@ func testLongOutage(t *testing.T, how pgtest.Mode) {
 	if took := time.Since(begun); took > 4*limit+3*time.Second {
 		t.Errorf("errors came after %v", took)
 	}
+	if gone, back := log.count("database is away"), log.count("database is back"); gone != 1 || back != 0 {
+		t.Errorf("the log says %d times that the database is away and %d times that it is back", gone, back)
+	}
 	proxy.Set(pgtest.Refuse)
 	proxy.Set(pgtest.Pass)
 	recovered(t, s)
@@ -294,7 +297,8 @@ func testLongOutage(t *testing.T, how pgtest.Mode) {
 	}
 	wantRead(t, s, written, body)
 	wantSettled(t, s, url)
-	if gone, back := log.count("database is away"), log.count("database is back"); gone != 1 || back != 1 {
+	// On a machine that is busy, the first connections after an outage may be slow enough to be told as another.
+	if gone, back := log.count("database is away"), log.count("database is back"); back < 1 || back != gone {
 		t.Errorf("the log says %d times that the database is away and %d times that it is back", gone, back)
 	}
 }

@@ -179,7 +179,14 @@ func TestDropWaits(t *testing.T) {
 	if _, err := dump.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Expire(t.Context(), clock.Unix()); n != 1 || err != nil {
+	n, err := s.Expire(t.Context(), clock.Unix())
+	for range 30 { // the session of the first may linger, with its locks
+		if !errors.Is(err, chunk.ErrUnavailable) {
+			break
+		}
+		n, err = s.Expire(t.Context(), clock.Unix())
+	}
+	if n != 1 || err != nil {
 		t.Errorf("expired %d, %v", n, err)
 	}
 	wantSettled(t, s, url)
