@@ -93,10 +93,10 @@ func (c *Client) upload(ctx context.Context, senderID wire.EntityID, sender auth
 		return c.unexpected(answer)
 	}
 	// An answer to less than the whole body is none.
-	if !res.sent.done() || !res.empty() {
+	if !res.sent.done() {
 		return &ResponseError{Err: ErrMalformed}
 	}
-	return nil
+	return res.end()
 }
 
 // Delete deletes the chunk with all its recipients.

@@ -140,18 +140,23 @@ func (c *Client) command(ctx context.Context, k auth.Key, entity wire.EntityID, 
 	if err != nil {
 		return nil, err
 	}
-	if !res.empty() {
-		err := &ResponseError{Err: ErrMalformed}
+	if err := res.end(); err != nil {
 		c.settle(res, err)
 		return nil, err
 	}
 	return answer, res.Close()
 }
 
-// empty reports whether nothing follows the head of the response.
-func (r *Response) empty() bool {
-	n, err := r.Read(make([]byte, 1))
-	return n == 0 && err == io.EOF
+// end returns an error unless the response ends after its head: [*ResponseError] if something follows, [*ConnError] if it
+// is not known.
+func (r *Response) end() error {
+	switch n, err := r.Read(make([]byte, 1)); {
+	case n > 0:
+		return &ResponseError{Err: ErrMalformed}
+	case err != io.EOF:
+		return err
+	}
+	return nil
 }
 
 // unexpected is the answer of the wrong kind.

@@ -119,7 +119,11 @@ func (c *Conn) reason(ctx context.Context, err error) error {
 
 // unusable are what HTTP/2 says of a connection that the relay has closed before the request. They can be told by their
 // texts alone.
-var unusable = map[string]bool{"http2: client conn is closed": true, "http2: client conn not usable": true}
+var unusable = map[string]bool{
+	"http2: client conn is closed":                true,
+	"http2: client conn not usable":               true,
+	"http2: client conn could not be established": true,
+}
 
 // Request is one request. The zero value is a POST without a body.
 type Request struct {

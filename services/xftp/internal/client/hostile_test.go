@@ -166,6 +166,12 @@ func TestUploads(t *testing.T) {
 			_, _ = io.CopyN(io.Discard, r.Body, n/2)
 			panic(http.ErrAbortHandler)
 		}, nil, nil},
+		{"cut after the answer", func(w http.ResponseWriter, r *clienttest.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			clienttest.Answer(w, r, xftp.OK{})
+			w.(http.Flusher).Flush()
+			_ = r.Session.Conn.Close()
+		}, nil, nil},
 		{"never read", func(_ http.ResponseWriter, r *clienttest.Request) {
 			<-r.Request.Context().Done()
 		}, nil, client.ErrTimeout},
@@ -185,7 +191,11 @@ func TestUploads(t *testing.T) {
 				options = on("FPUT", tc.hook)
 			}
 			relay := clienttest.Start(t, options)
-			c := dial(t, relay.Address(), client.Options{StallTimeout: 300 * time.Millisecond})
+			var o client.Options
+			if tc.want == client.ErrTimeout {
+				o.StallTimeout = 300 * time.Millisecond
+			}
+			c := dial(t, relay.Address(), o)
 			k := register(t, c, n)
 			source = k.body
 			reader := io.Reader(bytes.NewReader(source))

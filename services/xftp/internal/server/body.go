@@ -125,9 +125,10 @@ func (s *stall) check() {
 	defer s.mu.Unlock()
 	now := s.moved.Load()
 	s.left--
+	stands := now == s.seen && !s.c.gate.holds()
 	switch {
 	case !s.waiting:
-	case now == s.seen || s.left <= 0:
+	case stands || s.left <= 0:
 		s.c.abort()
 	default:
 		s.seen = now

@@ -101,6 +101,13 @@ func (g *gate) await() {
 	g.recount.Stop()
 }
 
+// holds reports whether it is the gate that lets nothing through, and not the client that sends nothing.
+func (g *gate) holds() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting
+}
+
 func (g *gate) full() bool { return !g.closed && g.ahead > g.allowance() }
 
 // watch sets the timer that finds a wrong count.

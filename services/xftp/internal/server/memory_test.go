@@ -78,7 +78,11 @@ func flood(t *testing.T, s *server.Server, peers []*peer) []*stream {
 		streams = append(streams, st)
 		go st.send(zeros, true)
 	}
-	for still, last := 0, int64(-1); still < 5; {
+	const patience = 3000
+	for still, last, looks := 0, int64(-1), 0; still < 5; looks++ {
+		if looks == patience {
+			t.Fatalf("uploads do not come to rest; %d bytes are ahead", last)
+		}
 		time.Sleep(20 * time.Millisecond) // the kernel's buffers are out of the test's sight
 		if now := s.Ahead(); now == last && now > 0 {
 			still++
