@@ -76,6 +76,8 @@ func flood(t *testing.T, s *server.Server, peers []*peer) []*stream {
 		st := p.open("POST", nil, false)
 		st.send(p.head(f.sender, nil, f.senderID, xftp.FPUT{}), false)
 		streams = append(streams, st)
+	}
+	for _, st := range streams { // not before: what the relay does not read keeps a connection's next head back
 		go st.send(zeros, true)
 	}
 	const patience = 3000
