@@ -34,8 +34,10 @@ Any relay:
                     --to ADDRESS   the relay to use; more than one shares the chunks
                     --recipients N how many people get a description of their own
                     --out DIR      where the descriptions go
+                    --link         print the web link and nothing else
   receive LINK    download a file from a link, or from a description file
                     --out DIR      where the file goes
+                    --keep         leave it on the relays, for others with the same link
   delete FILE     delete from the relays what the sender's description names
   info LINK       tell what a link or a description file describes
 

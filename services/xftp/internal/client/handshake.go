@@ -93,8 +93,11 @@ func (c *Conn) hello(ctx context.Context, challenge []byte) ([]byte, error) {
 	}
 	defer res.Close()
 	content, err := wire.Unpad(res.Head)
-	if err != nil || res.Status != http.StatusOK || len(res.Head) != xftp.BlockSize || !res.empty() {
+	if err != nil || res.Status != http.StatusOK || len(res.Head) != xftp.BlockSize {
 		return nil, ErrMalformed
+	}
+	if err := res.end(); err != nil {
+		return nil, err
 	}
 	if _, refused := xftp.ParseWord(content); refused {
 		return nil, ErrRefused
