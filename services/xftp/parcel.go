@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"sotto/services/xftp/internal/transfer"
 	"sotto/shared/address"
@@ -25,12 +24,6 @@ const (
 
 // recipientFile is the name for the recipient with this index.
 func recipientFile(i int) string { return fmt.Sprintf("rcv%d.xftp", i+1) }
-
-// longLink is the length in characters of a web link's fragment above which browsers make a redirect. Links of about this
-// length fit QR codes.
-//
-// Spec: xftp.md 13.5
-const longLink = 400
 
 // parcel is a sent file as its sender has it.
 type parcel struct {
@@ -54,7 +47,7 @@ func makeDir(in, name string) (string, error) {
 func (p *parcel) link(ctx context.Context, relays []address.Server) error {
 	d := p.sent.Recipients[0]
 	web, err := description.WebLink(d, d.Origin())
-	if _, fragment, _ := strings.Cut(web, "#"); len(fragment) > longLink && len(d.Chunks) > 1 {
+	if description.WantsRedirect(d, web) {
 		if p.redirect, err = transfer.Redirect(ctx, d, relays, transfer.Options{}); err != nil {
 			return err
 		}
