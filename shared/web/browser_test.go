@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // browserFlags have the browser need no display, no other host and no answers. Root, as in containers, has no sandbox.
@@ -17,6 +19,9 @@ var browserFlags = []string{
 	"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
 	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
 }
+
+// browserTime bounds the life of a browser, so that one which does not answer fails its test rather than all of them.
+const browserTime = 5 * time.Minute
 
 // browser is a Chromium that takes commands through a pipe, as the Chrome DevTools Protocol has them.
 type browser struct {
@@ -48,15 +53,18 @@ func startBrowser(t *testing.T) *browser {
 	must(t, err)
 	answers, fromBrowser, err := os.Pipe()
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), program, append(browserFlags, "--user-data-dir="+filepath.Join(home, "profile"), "about:blank")...)
+	ctx, cancel := context.WithTimeout(t.Context(), browserTime)
+	cmd := exec.CommandContext(ctx, program, append(browserFlags, "--user-data-dir="+filepath.Join(home, "profile"), "about:blank")...)
 	cmd.Env, cmd.Dir = append(os.Environ(), "HOME="+home), home
 	cmd.ExtraFiles = []*os.File{fromTest, fromBrowser} // descriptors 3 and 4, where the browser expects them
+	// A browser is many processes, which end together as a group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	must(t, cmd.Start())
 	must(t, fromTest.Close())
 	must(t, fromBrowser.Close())
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // a browser is many processes, which end together as a group
+		cancel()
 		_ = cmd.Wait()
 		_, _ = commands.Close(), answers.Close()
 		_ = os.RemoveAll(home)
@@ -223,5 +231,21 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// location is where the page is.
+func (b *browser) location() string {
+	b.t.Helper()
+	var at string
+	b.evaluate("location.href", &at)
+	return at
+}
+
+func (b *browser) expectNoComplaint() {
+	b.t.Helper()
+	complaints, _ := b.complaints()
+	for _, c := range complaints {
+		b.t.Errorf("the browser complains: %s", c)
 	}
 }

@@ -27,18 +27,17 @@ type linkView struct {
 // informationView is the page of a relay.
 type informationView struct {
 	frame
-	Kind, Host, Lead string
+	Kind, Lead       string
+	Host             []string // in parts, between which lines may break
 	State, StateText string
 	Address          string
 	Code             template.HTML
-	Scan             []string
-	PasswordNote     string
+	Scan, Notes      []string
 	Facts            []fact
 	Operator         []row
 	Other, OtherText string
 	Version          string
 	SourceCode       string
-	Tor              bool
 }
 
 // fact is something about the relay, with a heading.
@@ -62,8 +61,8 @@ var scan = []string{"Network & servers", "Your servers", "Add server", "Scan ser
 func (s Site) information(server address.Server, code template.HTML) informationView {
 	host := string(server.Hosts[0])
 	v := informationView{
-		Host: host, Address: s.Address, Code: code, Scan: scan, Operator: s.Operator.rows(),
-		Other: s.Other, Version: s.Version, SourceCode: s.Operator.SourceCode, Tor: onion(server),
+		Host: strings.SplitAfter(host, "."), Address: s.Address, Code: code, Scan: scan, Notes: s.notes(server),
+		Operator: s.Operator.rows(), Other: s.Other, Version: s.Version, SourceCode: s.Operator.SourceCode,
 	}
 	if s.Kind == Files {
 		v.Kind, v.Lead, v.Facts, v.OtherText = "File relay", filesLead, s.fileFacts(), "Message relay"
@@ -71,12 +70,29 @@ func (s Site) information(server address.Server, code template.HTML) information
 		v.Kind, v.Lead, v.Facts, v.OtherText = "Message relay", messagesLead, s.messageFacts(), "File relay"
 	}
 	v.State, v.StateText = s.state()
-	if s.Open && s.Password {
-		v.PasswordNote = "The address here has no password. Ask the operator for it, and put it after the fingerprint: " +
-			server.Scheme.String() + "fingerprint:password@host."
+	v.frame = frame{
+		Title: host + ": " + strings.ToLower(v.Kind) + " for SimpleX Chat", Description: v.Lead, Assets: assetsPath,
+		Script: "information.mjs",
 	}
-	v.frame = frame{Title: host + ": " + strings.ToLower(v.Kind) + " for SimpleX Chat", Description: v.Lead, Assets: assetsPath, Script: "information.mjs"}
 	return v
+}
+
+// notes are what there is to say about the address.
+func (s Site) notes(server address.Server) []string {
+	var notes []string
+	switch {
+	case !s.Open && s.Kind == Files:
+		notes = append(notes, "The relay takes no uploads at present. What is there can still be fetched.")
+	case !s.Open:
+		notes = append(notes, "The relay takes no new queues at present. Those that exist go on.")
+	case s.Password:
+		notes = append(notes, "The address here has no password. Ask the operator for it, and put it after the fingerprint: "+
+			server.Scheme.String()+"fingerprint:password@host.")
+	}
+	if onion(server) {
+		notes = append(notes, "The address has an onion name too: apps that use Tor reach the relay without leaving it.")
+	}
+	return notes
 }
 
 const (
@@ -110,32 +126,34 @@ func (s Site) messageFacts() []fact {
 	if s.TTL > 0 {
 		undelivered = "What nobody collects is removed after " + span(s.TTL) + "."
 	}
+	if s.Quota > 0 {
+		undelivered += " A queue has room for " + count(s.Quota, "message") + "."
+	}
 	return []fact{
 		{"Encrypted end to end", "The sender's app encrypts a message, and only the recipient's can open it. " +
 			"The relay has no keys to it, and every message has the same size here."},
 		{"Gone once delivered", "A message is removed as soon as the recipient's app confirms it. " + undelivered},
 		{"No accounts", "A queue carries messages one way, for one contact. It has no user's name, number or profile, " +
 			"and one id for its sender and another for its recipient."},
-		{"Room for " + count(s.Quota, "message"), "So many can wait in a queue. When it is full, its senders wait too."},
 		{silentHeading, silentText},
 	}
 }
 
 func (s Site) fileFacts() []fact {
-	facts := []fact{
-		{"Encrypted before it comes", "The sender's app encrypts a file, pads it, and cuts it into chunks of a few sizes. " +
-			"The relay stores chunks: it has no keys to them, and no names of files."},
-		{"No accounts", "A chunk belongs to no user. It has one id for its sender and another for each recipient."},
-	}
+	gone := fact{"Kept until deleted", "A chunk stays until its sender deletes it."}
 	if s.TTL > 0 {
-		facts = append(facts, fact{"Gone after " + span(s.TTL), "Then a chunk is removed, whether or not anybody fetched it. Its sender can delete it before."})
-	} else {
-		facts = append(facts, fact{"Kept until deleted", "A chunk stays until its sender deletes it."})
+		gone = fact{"Gone after " + span(s.TTL), "Then a chunk is removed, whether or not anybody fetched it. Its sender can delete it before."}
 	}
 	if s.Storage > 0 {
-		facts = append(facts, fact{"Room for " + settings.Size(s.Storage).String(), "So much can be stored in all. When it is full, uploads have to wait until something is removed."})
+		gone.Text += " There is room for " + settings.Size(s.Storage).String() + " in all."
 	}
-	return append(facts, fact{silentHeading, silentText})
+	return []fact{
+		{"Encrypted before it comes", "The sender's app encrypts a file, pads it, and cuts it into chunks of a few sizes. " +
+			"The relay stores chunks: it has no keys to them, and no names of files."},
+		gone,
+		{"No accounts", "A chunk belongs to no user. It has one id for its sender and another for each recipient."},
+		{silentHeading, silentText},
+	}
 }
 
 // rows are what the operator tells.

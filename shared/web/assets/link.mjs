@@ -6,6 +6,7 @@ import { correction, generate, mode } from './lean-qr.mjs';
 
 const svg = 'http://www.w3.org/2000/svg';
 const quietZone = 4; // modules of white margin that scanners need
+const denseSize = 100; // modules of a code that is shown larger, or phones could not tell them apart
 
 // Links to data on a relay have one letter for a path, and name the relay's hosts in the parameter h. Without a host name
 // of its own, such a link has to name this one there, first.
@@ -32,9 +33,13 @@ function element(name, attributes) {
   return e;
 }
 
-// Black on white whatever the page's colours are. It throws if the text is too long for a code.
-function draw(text) {
-  const code = generate(text, { minCorrectionLevel: correction.L, maxCorrectionLevel: correction.M, modes: [mode.ascii] });
+// It throws if the text is too long for a code.
+function encode(text) {
+  return generate(text, { minCorrectionLevel: correction.L, maxCorrectionLevel: correction.M, modes: [mode.ascii] });
+}
+
+// Black on white whatever the page's colours are.
+function draw(code) {
   const side = code.size + 2 * quietZone;
   let path = '';
   for (let y = 0; y < code.size; y++) {
@@ -69,15 +74,16 @@ function show() {
   const link = `https://${location.hostname}/${path}${fragment}`;
   get('text').textContent = link;
   get('open').setAttribute('href', appLink(path, fragment, location.hostname));
-  let drawing;
+  let code = null;
   try {
-    drawing = draw(link);
+    code = encode(link);
   } catch {
-    // Too long: the text below says so.
+    // Too long for one, which the page tells then.
   }
-  get('figure').replaceChildren(...(drawing ? [drawing] : []));
-  get('figure').hidden = get('scan').hidden = !drawing;
-  get('long').hidden = Boolean(drawing);
+  get('code').replaceChildren(...(code ? [draw(code)] : []));
+  get('complete').classList.toggle('dense', code?.size > denseSize);
+  get('figure').hidden = !code;
+  get('long').hidden = Boolean(code);
 }
 
 enableCopying();
