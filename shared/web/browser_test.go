@@ -43,7 +43,8 @@ type event struct {
 	ErrorInfo json.RawMessage `json:"error"`
 }
 
-// startBrowser starts a browser with one blank page. Without one installed, the test fails in CI and is skipped elsewhere.
+// startBrowser starts a browser with one blank page. Without one installed, the test fails in CI and is skipped
+// elsewhere.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	program := findBrowser(t)
@@ -54,7 +55,8 @@ func startBrowser(t *testing.T) *browser {
 	answers, fromBrowser, err := os.Pipe()
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), browserTime)
-	cmd := exec.CommandContext(ctx, program, append(browserFlags, "--user-data-dir="+filepath.Join(home, "profile"), "about:blank")...)
+	flags := append([]string{"--user-data-dir=" + filepath.Join(home, "profile")}, browserFlags...)
+	cmd := exec.CommandContext(ctx, program, append(flags, "about:blank")...)
 	cmd.Env, cmd.Dir = append(os.Environ(), "HOME="+home), home
 	cmd.ExtraFiles = []*os.File{fromTest, fromBrowser} // descriptors 3 and 4, where the browser expects them
 	// A browser is many processes, which end together as a group.

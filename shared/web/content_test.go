@@ -19,9 +19,9 @@ func TestInformation(t *testing.T) {
 	protected := messages()
 	protected.Password = true
 	for name, c := range map[string]struct {
-		site      Site
-		path      string
-		has, not_ []string
+		site       Site
+		path       string
+		has, lacks []string
 	}{
 		"messages": {messages(), "/", []string{
 			messages().Address, "Message relay", "Open to everyone", "after 21 days", "room for 128 messages", "v1.2.3",
@@ -47,7 +47,7 @@ func TestInformation(t *testing.T) {
 					t.Errorf("lacks %q", want)
 				}
 			}
-			for _, unwanted := range c.not_ {
+			for _, unwanted := range c.lacks {
 				if strings.Contains(text, unwanted) {
 					t.Errorf("has %q", unwanted)
 				}
@@ -210,8 +210,16 @@ var (
 	definition = regexp.MustCompile(`(?m)^ +--([a-z-]+): #([0-9a-f]{6});$`)
 	// pairs are text and what it is written on.
 	pairs = [][2]string{
-		{"ink", "paper"}, {"ink", "card"}, {"ink", "wash"}, {"soft", "paper"}, {"soft", "card"}, {"accent", "paper"},
-		{"accent", "card"}, {"accent", "wash"}, {"on-accent", "accent"}, {"warm", "warm-wash"},
+		{"ink", "paper"},
+		{"ink", "card"},
+		{"ink", "wash"},
+		{"soft", "paper"},
+		{"soft", "card"},
+		{"accent", "paper"},
+		{"accent", "card"},
+		{"accent", "wash"},
+		{"on-accent", "accent"},
+		{"warm", "warm-wash"},
 	}
 )
 

@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// How long browsers and proxies may keep an answer. What operators change shows up within minutes; an asset never changes
-// under its name.
+// How long browsers and proxies may keep an answer. What operators change shows up within minutes; an asset never
+// changes under its name.
 const (
 	cacheShort   = "public, max-age=300"
 	cacheForever = "public, max-age=31536000, immutable"
 	cacheNever   = "no-store"
 )
 
-// policy allows what the pages consist of, which is scripts, a style sheet and an icon of the same site, and nothing else.
+// policy allows what the pages consist of, which is scripts, a style sheet and an icon of the same site, and nothing
+// else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; " +
 	"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 

@@ -78,8 +78,10 @@ func TestChangingLinks(t *testing.T) {
 	}
 	for _, length := range []int{10, 2900, 3000, 100_000, 10} {
 		fragment := strings.Repeat("x", length)
-		b.evaluate(fmt.Sprintf("new Promise((done) => { addEventListener('hashchange', done, { once: true }); location.hash = %q; })"+
-			".then(() => 1)", fragment), nil)
+		b.evaluate(fmt.Sprintf(`new Promise((done) => {
+			addEventListener('hashchange', done, { once: true });
+			location.hash = %q;
+		}).then(() => 1)`, fragment), nil)
 		b.evaluate(linkStateScript, &got)
 		if long := length > 2953; !got.Complete || got.Incomplete || got.Long != long || got.Figure == long {
 			t.Errorf("with %d characters the page shows %v %v %v %v", length, got.Complete, got.Incomplete, got.Long, got.Figure)
@@ -109,7 +111,9 @@ func TestCopying(t *testing.T) {
 			t.Errorf("%s: the outline of the button is %s", path, outline)
 		}
 		for _, kind := range []string{"keyDown", "keyUp"} {
-			b.call("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": " ", "code": "Space", "text": " ", "windowsVirtualKeyCode": 32}, nil)
+			b.call("Input.dispatchKeyEvent", map[string]any{
+				"type": kind, "key": " ", "code": "Space", "text": " ", "windowsVirtualKeyCode": 32,
+			}, nil)
 		}
 		b.evaluate(`new Promise((done) => {
 			const status = document.querySelector('[role=status]'), tell = () => status.textContent && done(status.textContent);
@@ -141,12 +145,14 @@ func TestWithoutScripts(t *testing.T) {
 	}
 }
 
+var drawing = regexp.MustCompile(`viewBox="0 0 (\d+) (\d+)" role="img"[^>]*><rect width="(\d+)" height="(\d+)" ` +
+	`fill="#fff"/><path fill="#000" d="([^"]*)"/>`)
+
 // TestCodeOfTheAddress compares the code on the information page, and its margin.
 func TestCodeOfTheAddress(t *testing.T) {
 	for name, s := range map[string]Site{"messages": messages(), "files": files(), "bare": bare()} {
 		text := body(t, get(t, handler(t, s), http.MethodGet, "/"))
-		code := regexp.MustCompile(`viewBox="0 0 (\d+) (\d+)" role="img"[^>]*><rect width="(\d+)" height="(\d+)" fill="#fff"/><path fill="#000" d="([^"]*)"/>`).
-			FindStringSubmatch(text)
+		code := drawing.FindStringSubmatch(text)
 		if code == nil {
 			t.Fatalf("%s: no code", name)
 		}
@@ -182,7 +188,8 @@ func readModules(t *testing.T, path string) modules {
 	m := make(modules)
 	for part := range strings.SplitSeq(strings.TrimSuffix(path, "z"), "z") {
 		var x, y, n, back int
-		if _, err := fmt.Sscanf(part, "M%d %dh%dv1h%d", &x, &y, &n, &back); err != nil || back != -n || x < quietZone || y < quietZone {
+		_, err := fmt.Sscanf(part, "M%d %dh%dv1h%d", &x, &y, &n, &back)
+		if err != nil || back != -n || x < quietZone || y < quietZone {
 			t.Fatalf("the drawing has %q: %v", part, err)
 		}
 		for i := range n {

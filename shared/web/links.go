@@ -17,11 +17,14 @@ var links = []link{
 	{path: "g", title: "A group", about: "Open it in SimpleX Chat to join the group.", claimed: true},
 	{path: "i", title: "An invitation", about: inviteAbout, once: true, claimed: true},
 	{path: "r", title: "A chat relay", about: "Open it in SimpleX Chat to see the chat relay."},
-	{path: "contact", title: "An address", about: "Open it in SimpleX Chat to write to its owner, or to join a group.", claimed: true},
+	{path: "contact", title: "An address", about: addressAbout, claimed: true},
 	{path: "invitation", title: "An invitation", about: inviteAbout, once: true, claimed: true},
 }
 
-const inviteAbout = "Open it in SimpleX Chat to connect with the person who made it. It works once."
+const (
+	addressAbout = "Open it in SimpleX Chat to write to its owner, or to join a group."
+	inviteAbout  = "Open it in SimpleX Chat to connect with the person who made it. It works once."
+)
 
 // linkAt finds the kind of links with this path, which may end with a slash.
 func linkAt(path string) (link, bool) {

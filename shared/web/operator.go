@@ -150,8 +150,8 @@ func checkHostingType(name string) string {
 	return ""
 }
 
-// checkSimpleX accepts contact addresses, short and full, on a relay's host name and without one. Invitations, which only
-// work once, are none.
+// checkSimpleX accepts contact addresses, short and full, on a relay's host name and without one. Invitations, which
+// only work once, are none.
 func checkSimpleX(link string) string {
 	const wrong = "is not a SimpleX address, such as https://<host>/a#… or simplex:/contact#…"
 	u, err := url.Parse(link)
@@ -185,7 +185,8 @@ const (
 
 func checkFingerprint(text string) string {
 	digits := strings.NewReplacer(" ", "", ":", "").Replace(text)
-	if (len(digits) != oldFingerprint && len(digits) != newFingerprint) || strings.Trim(digits, "0123456789abcdefABCDEF") != "" {
+	known := len(digits) == oldFingerprint || len(digits) == newFingerprint
+	if !known || strings.Trim(digits, "0123456789abcdefABCDEF") != "" {
 		return "is not the fingerprint of a PGP key, in 40 or 64 hexadecimal digits"
 	}
 	return ""

@@ -14,8 +14,8 @@ const picturesVariable = "SOTTO_TEST_PICTURES"
 
 var views = []view{{360, 740, "light"}, {360, 740, "dark"}, {1280, 900, "light"}, {1280, 900, "dark"}}
 
-// TestPagesInBrowser opens all pages as people do, and expects the browser to have no complaint, to ask no other site for
-// anything, and to fit all of it into the window.
+// TestPagesInBrowser opens all pages as people do, and expects the browser to have no complaint, to ask no other site
+// for anything, and to fit all of it into the window.
 func TestPagesInBrowser(t *testing.T) {
 	b := startBrowser(t)
 	sites := map[string]*httptest.Server{

@@ -19,8 +19,8 @@ func drawQR(text string) (template.HTML, error) {
 	}
 	var b strings.Builder
 	side := code.Size + 2*quietZone
-	fmt.Fprintf(&b, `<svg class="code" viewBox="0 0 %d %d" role="img" aria-label="QR code of the address" `+
-		`shape-rendering="crispEdges"><rect width="%d" height="%d" fill="#fff"/><path fill="#000" d="`, side, side, side, side)
+	fmt.Fprintf(&b, `<svg class="code" viewBox="0 0 %[1]d %[1]d" role="img" aria-label="QR code of the address" `+
+		`shape-rendering="crispEdges"><rect width="%[1]d" height="%[1]d" fill="#fff"/><path fill="#000" d="`, side)
 	for y := range code.Size {
 		for x := 0; x < code.Size; x++ {
 			from := x

@@ -10,19 +10,21 @@ import (
 
 const (
 	host        = "relay.example.org"
+	onionHost   = "mbvsxoefxk2kvu3bnqfy4ylgbvqmnbpevkvd4h7vmlngqxgdpxxmyzad.onion"
 	fingerprint = "0BwuyvBi97wZ4GEmv0NUqbC8jNx2rw-t5RWqTbCpV6Q="
 )
 
 // Fragments as apps make them: of a short link, and of a full one with two queues and keys.
 var (
-	shortFragment = "#4Tv2tUyN6hC1lbSWqXzTg0yjJcfEm7uxxX6mXcfI8rE?h=mbvsxoefxk2kvu3bnqfy4ylgbvqmnbpevkvd4h7vmlngqxgdpxxmyzad.onion&p=5223"
-	fullFragment  = "#/?v=2-7&smp=smp%3A%2F%2F" + strings.Repeat("q1W2e3R4t5", 40) + "&e2e=v%3D2-3%26x3dh%3D" + strings.Repeat("z9Y8x7W6v5", 150)
+	shortFragment = "#4Tv2tUyN6hC1lbSWqXzTg0yjJcfEm7uxxX6mXcfI8rE?h=" + onionHost + "&p=5223"
+	fullFragment  = "#/?v=2-7&smp=smp%3A%2F%2F" + strings.Repeat("q1W2e3R4t5", 40) +
+		"&e2e=v%3D2-3%26x3dh%3D" + strings.Repeat("z9Y8x7W6v5", 150)
 )
 
 // messages is a message relay that tells everything.
 func messages() Site {
 	return Site{
-		Kind: Messages, Address: "smp://" + fingerprint + "@" + host + ",mbvsxoefxk2kvu3bnqfy4ylgbvqmnbpevkvd4h7vmlngqxgdpxxmyzad.onion",
+		Kind: Messages, Address: "smp://" + fingerprint + "@" + host + "," + onionHost,
 		Version: "v1.2.3", Open: true, TTL: 21 * 24 * time.Hour, Quota: 128, Other: FilesPath, Operator: operator(),
 	}
 }

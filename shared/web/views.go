@@ -96,8 +96,9 @@ func (s Site) notes(server address.Server) []string {
 }
 
 const (
-	messagesLead = "It passes encrypted messages from one SimpleX Chat app to another, and keeps each only until it is delivered."
-	filesLead    = "It holds encrypted files on their way from one SimpleX Chat app to another, for a while and no longer."
+	messagesLead = "It passes encrypted messages from one SimpleX Chat app to another, and keeps each only until it is " +
+		"delivered."
+	filesLead = "It holds encrypted files on their way from one SimpleX Chat app to another, for a while and no longer."
 )
 
 // state is a word for the style sheet and one for people.
@@ -118,7 +119,8 @@ func (s Site) state() (class, text string) {
 
 const (
 	silentHeading = "A silent log"
-	silentText    = "The relay's program writes no IP addresses, keys, ids or contents to its log, and counts no visits to this page."
+	silentText    = "The relay's program writes no IP addresses, keys, ids or contents to its log, and counts no visits " +
+		"to this page."
 )
 
 func (s Site) messageFacts() []fact {
@@ -142,7 +144,10 @@ func (s Site) messageFacts() []fact {
 func (s Site) fileFacts() []fact {
 	gone := fact{"Kept until deleted", "A chunk stays until its sender deletes it."}
 	if s.TTL > 0 {
-		gone = fact{"Gone after " + span(s.TTL), "Then a chunk is removed, whether or not anybody fetched it. Its sender can delete it before."}
+		gone = fact{
+			"Gone after " + span(s.TTL),
+			"Then a chunk is removed, whether or not anybody fetched it. Its sender can delete it before.",
+		}
 	}
 	if s.Storage > 0 {
 		gone.Text += " There is room for " + settings.Size(s.Storage).String() + " in all."

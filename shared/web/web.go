@@ -1,6 +1,6 @@
-// Package web has the pages of a relay for people with a browser: what the relay is and who runs it, where links lead that
-// apps make with the relay's host name, and the files by which the apps claim such links. All of it is made and compressed
-// once, and served from memory. Nothing of a request comes back in an answer.
+// Package web has the pages of a relay for people with a browser: what the relay is and who runs it, where links lead
+// that apps make with the relay's host name, and the files by which the apps claim such links. All of it is made and
+// compressed once, and served from memory. Nothing of a request comes back in an answer.
 package web
 
 import (
@@ -52,8 +52,8 @@ type Site struct {
 }
 
 // New makes the pages of a site. They hold for any host name, and for HTTP as well as HTTPS; a
-// Strict-Transport-Security header is for the caller to add, who knows what else the host name has. The error names what
-// is wrong with the site; that of the operator's information is a [FieldError].
+// Strict-Transport-Security header is for the caller to add, who knows what else the host name has. The error names
+// what is wrong with the site; that of the operator's information is a [FieldError].
 func New(s Site) (http.Handler, error) {
 	server, err := s.check()
 	if err != nil {

@@ -1,5 +1,5 @@
-// The page of a link. What the link leads to follows # and is read here alone, never sent; it goes into text and attributes
-// of the page, after a scheme that is fixed.
+// The page of a link. What the link leads to follows # and is read here alone, never sent; it goes into text and
+// attributes of the page, after a scheme that is fixed.
 
 import { enableCopying } from './copy.mjs';
 import { correction, generate, mode } from './lean-qr.mjs';
@@ -8,8 +8,8 @@ const svg = 'http://www.w3.org/2000/svg';
 const quietZone = 4; // modules of white margin that scanners need
 const denseSize = 100; // modules of a code that is shown larger, or phones could not tell them apart
 
-// Links to data on a relay have one letter for a path, and name the relay's hosts in the parameter h. Without a host name
-// of its own, such a link has to name this one there, first.
+// Links to data on a relay have one letter for a path, and name the relay's hosts in the parameter h. Without a host
+// name of its own, such a link has to name this one there, first.
 function appLink(path, fragment, host) {
   if (path.length > 1) {
     return `simplex:/${path}${fragment}`;
