@@ -69,6 +69,18 @@ type Config struct {
 	MaxHandshakes int `envconfig:"MAX_HANDSHAKES" default:"4096"`
 	// StoreTimeout: how long a command waits for a database that is away before it is answered with an error.
 	StoreTimeout time.Duration `envconfig:"STORE_TIMEOUT" default:"10s"`
+	// FrontListen: an address to share between SMP, web pages and the file relay, the front door. :443 is what apps and
+	// browsers expect. Empty: there is no front door.
+	FrontListen string `envconfig:"FRONT_LISTEN"`
+	// FileRelay: host:port of a file relay behind the front door.
+	FileRelay string `envconfig:"FILE_RELAY"`
+	// FileRelayInner: host:port where the file relay takes sessions whose TLS ended at the front door, XFTP_INNER_LISTEN
+	// there. Only these two may be in that network.
+	FileRelayInner string `envconfig:"FILE_RELAY_INNER"`
+	// FileHost: the names of the file relay, comma-separated, XFTP_HOST there. Browsers that ask for them are led to it.
+	FileHost string `envconfig:"FILE_HOST"`
+	settings.Web
+	settings.Information
 	// LogLevel: debug, info, warn or error. No level logs ids, addresses, keys or contents.
 	LogLevel string `envconfig:"LOG_LEVEL" default:"info"`
 	// LogFormat: text for people, json for machines.
@@ -99,6 +111,8 @@ func (c *Config) Validate() error {
 		settings.CheckLogFormat("SMP_LOG_FORMAT", c.LogFormat),
 		c.checkNumbers(),
 		settings.CheckListen("SMP_LISTEN", c.Listen),
+		c.Web.Check(prefix),
+		c.checkFront(),
 	} {
 		if err != nil {
 			return err
@@ -125,6 +139,29 @@ func (c *Config) checkNumbers() error {
 		"SMP_MESSAGE_TTL":  int64(c.MessageTTL),
 		"SMP_INACTIVE_TTL": int64(c.InactiveTTL),
 	}))
+}
+
+// checkFront finds a front door that does not fit together.
+func (c *Config) checkFront() error {
+	if c.FrontListen != "" {
+		if err := settings.CheckListen("SMP_FRONT_LISTEN", []string{c.FrontListen}); err != nil {
+			return err
+		}
+	}
+	for name, value := range map[string]string{"SMP_FILE_RELAY": c.FileRelay, "SMP_FILE_RELAY_INNER": c.FileRelayInner} {
+		if err := settings.CheckDial(name, value); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.FileRelay != "" && c.FrontListen == "":
+		return settings.Bad("SMP_FILE_RELAY is set without SMP_FRONT_LISTEN: the file relay is reached through the front door")
+	case c.FileRelay == "" && c.FileRelayInner != "":
+		return settings.Bad("SMP_FILE_RELAY_INNER is set without SMP_FILE_RELAY: say where the file relay is")
+	case c.FileRelay == "" && c.FileHost != "":
+		return settings.Bad("SMP_FILE_HOST is set without SMP_FILE_RELAY: say where the file relay is")
+	}
+	return nil
 }
 
 // identity says where the identity is.

@@ -25,7 +25,7 @@ Usage: smp [command]
   migrate         bring the database to this version's schema
   health          exit with 0 if the relay of these settings is running and ready
   try ADDRESS     test any relay as the app's "Test server" does, then hold a conversation
-  version         print the version
+` + run.TryOptions + `  version         print the version
   help            print this
 `
 

@@ -38,11 +38,16 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
-	listeners, err := run.Listen(ctx, "SMP_LISTEN", cfg.Listen, limits)
+	listeners, err := run.ListenBehind(ctx, cfg.ProxyProtocol, "SMP_LISTEN", cfg.Listen, limits)
 	if err != nil {
 		return err
 	}
 	defer listeners.Close()
+	front, err := cfg.openFront(ctx, advertised.Public(id), id, log)
+	if err != nil {
+		return err
+	}
+	defer front.close()
 	store, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -50,14 +55,17 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	defer store.Close()
 	relay := server.New(cfg.server(), id, store, log)
 	run.Announcement{
-		Name: "smp", Version: version, Advertised: advertised, Identity: id, Made: made,
-		Lines: [][2]string{
+		Name: "smp", Version: version, Advertised: advertised, Identity: id, Made: made, Setting: "SMP_HOST",
+		Code: cfg.LogFormat == "text",
+		Lines: append([][2]string{
 			{"storage", "postgres, " + pg.Describe(cfg.DatabaseURL)},
 			{"listening", listeners.String()},
 			{"new queues", run.Who(cfg.NewQueues, "SMP_NEW_QUEUES", cfg.CreatePassword)},
-		},
+		}, front.lines(cfg)...),
 	}.Print(stdout)
-	return run.Serve(ctx, relay, listeners, store.Lost(), errDatabaseLost, log)
+	program := run.Program{Relay: relay, Listeners: listeners, Lost: store.Lost(), ErrLost: errDatabaseLost, Log: log}
+	front.serve(ctx, &program)
+	return program.Serve(ctx)
 }
 
 // openStore connects to Postgres and brings the schema up to date.

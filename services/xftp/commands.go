@@ -31,10 +31,11 @@ func migrate(ctx context.Context, w io.Writer) error {
 
 // try is the command try.
 func try(ctx context.Context, args []string, w io.Writer) error {
-	if len(args) != 1 {
-		return settings.Bad("try takes one address: xftp try xftp://fingerprint@host")
+	relay, alpn, err := run.TryArgs("xftp", args)
+	if err != nil {
+		return err
 	}
-	if err := probe.Run(ctx, args[0], w); err != nil {
+	if err := probe.Run(ctx, relay, alpn, w); err != nil {
 		return errors.Join(run.ErrSaid, err)
 	}
 	return nil

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
+	"net/url"
 	"slices"
 	"time"
 
@@ -69,10 +69,16 @@ type Config struct {
 	CACert string `envconfig:"CA_CERT"`
 	Cert   string `envconfig:"CERT"`
 	Key    string `envconfig:"KEY"`
-	// WebCert, WebKey: PEM files of a certificate that browsers trust, with those above it, and of its key, RSA or
-	// ECDSA or Ed25519. With it browsers can use the relay. Both or none.
-	WebCert string `envconfig:"WEB_CERT"`
-	WebKey  string `envconfig:"WEB_KEY"`
+	// InnerListen: addresses for sessions whose TLS ended at the front door of a message relay, which has the same
+	// identity. Whoever connects is believed: only the front door may be in that network.
+	InnerListen []string `envconfig:"INNER_LISTEN"`
+	// PagesFrom: URL of a message relay's pages, SMP_PAGES_LISTEN there. They are shown here too, if both relays have one
+	// host name.
+	PagesFrom string `envconfig:"PAGES_FROM"`
+	// PagesHost: the names of that message relay, comma-separated, SMP_HOST there.
+	PagesHost string `envconfig:"PAGES_HOST"`
+	settings.Web
+	settings.Information
 	// LogLevel: debug, info, warn or error. No level logs ids, addresses, keys or contents.
 	LogLevel string `envconfig:"LOG_LEVEL" default:"info"`
 	// LogFormat: text for people, json for machines.
@@ -107,13 +113,12 @@ func (c *Config) Validate() error {
 		c.checkNumbers(),
 		c.checkChunkSizes(),
 		settings.CheckListen("XFTP_LISTEN", c.Listen),
+		c.Web.Check(prefix),
+		c.checkFront(),
 	} {
 		if err != nil {
 			return err
 		}
-	}
-	if (c.WebCert == "") != (c.WebKey == "") {
-		return settings.Bad("XFTP_WEB_CERT and XFTP_WEB_KEY belong together: set both or none")
 	}
 	_, err := c.Hosts()
 	return err
@@ -136,6 +141,25 @@ func (c *Config) checkNumbers() error {
 		"XFTP_FILE_TTL":     int64(c.FileTTL),
 		"XFTP_INACTIVE_TTL": int64(c.InactiveTTL),
 	}))
+}
+
+// checkFront finds settings for a message relay beside this one that make no sense.
+func (c *Config) checkFront() error {
+	if len(c.InnerListen) > 0 {
+		if err := settings.CheckListen("XFTP_INNER_LISTEN", c.InnerListen); err != nil {
+			return err
+		}
+	}
+	if (c.PagesFrom == "") != (c.PagesHost == "") {
+		return settings.Bad("XFTP_PAGES_FROM and XFTP_PAGES_HOST belong together: set both or none")
+	}
+	if c.PagesFrom == "" {
+		return nil
+	}
+	if u, err := url.Parse(c.PagesFrom); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return settings.Bad("XFTP_PAGES_FROM is not a URL like http://smp:8080")
+	}
+	return nil
 }
 
 func (c *Config) checkChunkSizes() error {
@@ -162,20 +186,6 @@ func (c *Config) identity() settings.Identity {
 // Hosts returns the advertised hosts and the port, empty for the protocol's default.
 func (c *Config) Hosts() (address.Server, error) {
 	return settings.Advertised(address.XFTP, "XFTP_HOST", c.Host, c.Listen[0])
-}
-
-// webCertificate loads the certificate for browsers; nil if there is none.
-//
-// Spec: xftp.md 3.2
-func (c *Config) webCertificate() (*tls.Certificate, error) {
-	if c.WebCert == "" {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(c.WebCert, c.WebKey)
-	if err != nil {
-		return nil, settings.Bad("XFTP_WEB_CERT and XFTP_WEB_KEY are no certificate and its key: %v", err)
-	}
-	return &cert, nil
 }
 
 // server is the part of the settings that the relay's behaviour is made of.

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -13,6 +14,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"sotto/shared/settings/settingstest"
 	"sotto/shared/xftp"
@@ -77,12 +80,21 @@ func TestWebCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = cfg.webCertificate()
+	hosts, err := cfg.Hosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts.Fingerprint = make([]byte, 32)
+	_, err = cfg.openSite(t.Context(), hosts, zerolog.Nop())
 	settingstest.CheckMistake(t, err, "XFTP_WEB_CERT")
 	writeCertificate(t, certFile, keyFile)
-	cert, err := cfg.webCertificate()
-	if err != nil || cert == nil {
-		t.Fatalf("certificate %v, %v", cert, err)
+	site, err := cfg.openSite(t.Context(), hosts, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	if cert := forBrowsers(site)(&tls.ClientHelloInfo{ServerName: "localhost"}); cert == nil || cert.Leaf == nil {
+		t.Error("browsers are not shown the certificate")
 	}
 }
 

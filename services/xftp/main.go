@@ -30,7 +30,7 @@ The relay. All its settings are environment variables named XFTP_...
 Any relay:
 
   try ADDRESS     test it as the app's "Test server" does, then with a chunk of the largest size
-  send FILE...    encrypt files, upload them, print links and descriptions
+` + run.TryOptions + `  send FILE...    encrypt files, upload them, print links and descriptions
                     --to ADDRESS   the relay to use; more than one shares the chunks
                     --recipients N how many people get a description of their own
                     --out DIR      where the descriptions go

@@ -14,6 +14,7 @@ import (
 	"sotto/shared/pg"
 	"sotto/shared/run"
 	"sotto/shared/settings"
+	"sotto/shared/site"
 	"sotto/shared/transport"
 )
 
@@ -34,37 +35,61 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	web, err := cfg.webCertificate()
-	if err != nil {
-		return err
-	}
 	id, made, err := advertised.LoadOrCreate()
 	if err != nil {
 		return err
 	}
 	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
-	listeners, err := run.Listen(ctx, "XFTP_LISTEN", cfg.Listen, limits)
+	listeners, err := run.ListenBehind(ctx, cfg.ProxyProtocol, "XFTP_LISTEN", cfg.Listen, limits)
 	if err != nil {
 		return err
 	}
 	defer listeners.Close()
+	inner, err := cfg.listenInner(ctx, limits)
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	pages, err := cfg.openSite(ctx, advertised.Public(id), log)
+	if err != nil {
+		return err
+	}
+	defer pages.Close()
 	store, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	relay := server.New(cfg.server(), id, func() *tls.Certificate { return web }, store, log)
+	behaviour := cfg.server()
+	behaviour.Pages, behaviour.Challenge = pages.Pages, pages.Challenge
+	relay := server.New(behaviour, id, forBrowsers(pages), store, log)
 	run.Announcement{
-		Name: "xftp", Version: version, Advertised: advertised, Identity: id, Made: made,
+		Name: "xftp", Version: version, Advertised: advertised, Identity: id, Made: made, Setting: "XFTP_HOST",
+		Code: cfg.LogFormat == "text",
 		Lines: [][2]string{
 			{"storage", "postgres, " + pg.Describe(cfg.DatabaseURL)},
 			{"room", room(cfg, store.Usage())},
 			{"listening", listeners.String()},
-			{"browsers", browsers(web)},
+			{"certificate", pages.State()},
 			{"new files", run.Who(cfg.NewFiles, "XFTP_NEW_FILES", cfg.CreatePassword)},
 		},
 	}.Print(stdout)
-	return run.Serve(ctx, relay, listeners, store.Lost(), errDatabaseLost, log)
+	pages.Start(ctx)
+	return run.Program{
+		Relay: relay, Listeners: append(listeners, inner...), Parts: pages.Parts(), Lost: store.Lost(), ErrLost: errDatabaseLost,
+		Log: log,
+	}.Serve(ctx)
+}
+
+// forBrowsers chooses the certificate that browsers are shown.
+func forBrowsers(s *site.Site) func(*tls.ClientHelloInfo) *tls.Certificate {
+	return func(hello *tls.ClientHelloInfo) *tls.Certificate {
+		cert, err := s.Certificate(hello)
+		if err != nil {
+			return nil
+		}
+		return cert
+	}
 }
 
 // room tells what is used of the quota, and for how long chunks are kept.
@@ -82,14 +107,6 @@ func room(cfg *Config, used server.Usage) string {
 		return text + ", kept for ever"
 	}
 	return text + ", kept for " + duration(cfg.FileTTL)
-}
-
-// browsers tells whether they can use the relay.
-func browsers(web *tls.Certificate) string {
-	if web == nil {
-		return "cannot use it: XFTP_WEB_CERT is not set"
-	}
-	return "can use it"
 }
 
 // openStore connects to Postgres and brings the schema up to date.

@@ -23,13 +23,19 @@ type Advertised struct {
 // Spec: smp.md 1.4
 // Spec: xftp.md 2.3
 func (a Advertised) Text(id *identity.Identity, withPassword bool) string {
-	fingerprint := id.Fingerprint()
-	s := a.Server
-	s.Fingerprint = fingerprint[:]
+	s := a.Public(id)
 	if withPassword && a.Password != "" {
 		s.Password = address.Password(a.Password)
 	}
 	return s.String()
+}
+
+// Public is the address without the password, for everybody.
+func (a Advertised) Public(id *identity.Identity) address.Server {
+	fingerprint := id.Fingerprint()
+	s := a.Server
+	s.Fingerprint = fingerprint[:]
+	return s
 }
 
 // LoadOrCreate loads the relay's identity, or makes one for its first host; made tells which.

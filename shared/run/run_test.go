@@ -106,7 +106,7 @@ func TestServeEndsWithItsContextItsListenersAndItsDatabase(t *testing.T) {
 			}
 			r := &relay{shut: make(chan struct{})}
 			got := ""
-			if err := run.Serve(c.ctx, r, listeners, c.lost, errLost, zerolog.Nop()); err != nil {
+			if err := (run.Program{Relay: r, Listeners: listeners, Lost: c.lost, ErrLost: errLost, Log: zerolog.Nop()}).Serve(c.ctx); err != nil {
 				got = err.Error()
 			}
 			<-r.shut // or the test hangs: it was not shut down

@@ -23,9 +23,25 @@ type Listeners []net.Listener
 // Listen opens all listeners, before anything else is started, so that a port in use is said at once. The addresses come
 // from this setting, which errors name.
 func Listen(ctx context.Context, setting string, addresses []string, limits transport.Limits) (Listeners, error) {
+	return listen(ctx, setting, addresses, limits, transport.Listen)
+}
+
+// ListenBehind is Listen for ports whose connections come from a proxy, each with a header of the PROXY protocol, if
+// behind says so.
+func ListenBehind(ctx context.Context, behind bool, setting string, addresses []string, limits transport.Limits) (Listeners, error) {
+	if !behind {
+		return Listen(ctx, setting, addresses, limits)
+	}
+	return listen(ctx, setting, addresses, limits, transport.ListenBehindProxy)
+}
+
+// opener opens a port.
+type opener func(ctx context.Context, address string, limits transport.Limits) (*transport.Listener, error)
+
+func listen(ctx context.Context, setting string, addresses []string, limits transport.Limits, open opener) (Listeners, error) {
 	var all Listeners
 	for _, address := range addresses {
-		ln, err := transport.Listen(ctx, strings.TrimSpace(address), limits)
+		ln, err := open(ctx, strings.TrimSpace(address), limits)
 		if err != nil {
 			all.Close()
 			return nil, settings.Bad("%s: cannot listen on %s: %v", setting, strings.TrimSpace(address), errors.Unwrap(err))
@@ -61,31 +77,62 @@ type Relay interface {
 	Shutdown(context.Context) error
 }
 
-// Serve runs the relay on its listeners until ctx ends, a listener fails, or lost is closed, which is told as errLost.
-// Then it closes the listeners and lets connections finish, within bounds.
-func Serve(ctx context.Context, relay Relay, listeners Listeners, lost <-chan struct{}, errLost error, log zerolog.Logger) error {
-	failed := make(chan error, len(listeners))
-	for _, ln := range listeners {
-		go func() { failed <- relay.Serve(ln) }()
+// Part is what a program serves beside its relay: a front door, web pages.
+type Part interface {
+	// Serve serves until Shutdown, or until that fails for good.
+	Serve() error
+	// Shutdown lets connections finish what is at hand, until ctx ends.
+	Shutdown(context.Context) error
+}
+
+// Program is what is served, and where.
+type Program struct {
+	Relay     Relay
+	Listeners Listeners // of the relay
+	Parts     []Part
+	Lost      <-chan struct{} // closed when the relay must not go on
+	ErrLost   error           // tells why
+	Log       zerolog.Logger
+}
+
+// Serve serves until ctx ends, something fails, or Lost is closed. Then it closes the listeners and lets connections
+// finish, within bounds.
+func (p Program) Serve(ctx context.Context) error {
+	failed := make(chan error, len(p.Listeners)+len(p.Parts))
+	for _, ln := range p.Listeners {
+		go func() { failed <- p.Relay.Serve(ln) }()
+	}
+	for _, part := range p.Parts {
+		go func() { failed <- part.Serve() }()
 	}
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
-	case <-lost:
-		err = errLost
+	case <-p.Lost:
+		err = p.ErrLost
 	}
-	listeners.Close()
-	drain(relay, log)
+	p.Listeners.Close()
+	p.drain()
 	return err
 }
 
-func drain(relay Relay, log zerolog.Logger) {
-	log.Info().Int("connections", relay.Connections()).Msg("stopping")
+// drain ends all at the same time.
+func (p Program) drain() {
+	p.Log.Info().Int("connections", p.Relay.Connections()).Msg("stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	if err := relay.Shutdown(ctx); err != nil {
-		log.Warn().Msg("some connections did not finish in time and were cut off")
+	cut := make(chan error, 1+len(p.Parts))
+	go func() { cut <- p.Relay.Shutdown(ctx) }()
+	for _, part := range p.Parts {
+		go func() { cut <- part.Shutdown(ctx) }()
 	}
-	log.Info().Msg("stopped")
+	var errs []error
+	for range cap(cut) {
+		errs = append(errs, <-cut)
+	}
+	if errors.Join(errs...) != nil {
+		p.Log.Warn().Msg("some connections did not finish in time and were cut off")
+	}
+	p.Log.Info().Msg("stopped")
 }

@@ -46,6 +46,18 @@ func CheckListen(name string, list []string) error {
 	return nil
 }
 
+// CheckDial checks the address of something to connect to, host:port, in the setting name. Empty is well too.
+func CheckDial(name, at string) error {
+	if at == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || host == "" || port == "0" || !isPort(port) {
+		return Bad("%s is %q, which is not host:port", name, at)
+	}
+	return nil
+}
+
 func isPort(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 0 && n <= 65535

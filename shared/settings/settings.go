@@ -25,7 +25,7 @@ func Bad(format string, args ...any) error { return Error{fmt.Sprintf(format, ar
 const fileSuffix = "_FILE"
 
 // Load fills the struct that config points to from the variables PREFIX_NAME, with NAME from the field's tag envconfig
-// and the default from its tag default. A variable with an empty value is as good as none, which Compose files need;
+// and the default from its tag default, also in structs that are embedded. A variable with an empty value is as good as none, which Compose files need;
 // one that no field reads is a mistake. A field NAME_FILE, of type string, is the name of a file whose content, without
 // the white space around it, becomes the value of the field NAME.
 func Load(prefix string, config any) error {
@@ -51,10 +51,21 @@ func Load(prefix string, config any) error {
 	return readFiles(prefix, config)
 }
 
-// Names lists the variables of all fields of the struct that config points to, in their order.
+// Fields lists the fields of the struct that config points to, and of those that are embedded in it, in their order.
+func Fields(config any) []reflect.StructField {
+	var fields []reflect.StructField
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(config).Elem()) {
+		if !field.Anonymous {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// Names lists the variables of all fields, in their order.
 func Names(prefix string, config any) []string {
 	var names []string
-	for field := range reflect.TypeOf(config).Elem().Fields() {
+	for _, field := range Fields(config) {
 		names = append(names, prefix+"_"+field.Tag.Get("envconfig"))
 	}
 	return names
@@ -81,8 +92,8 @@ func unknown(prefix string, names []string) error {
 // readFiles takes values from the files that the fields NAME_FILE name.
 func readFiles(prefix string, config any) error {
 	values := make(map[string]reflect.Value)
-	for field, value := range reflect.ValueOf(config).Elem().Fields() {
-		values[field.Tag.Get("envconfig")] = value
+	for _, field := range Fields(config) {
+		values[field.Tag.Get("envconfig")] = reflect.ValueOf(config).Elem().FieldByIndex(field.Index)
 	}
 	for name, file := range values {
 		base, ok := strings.CutSuffix(name, fileSuffix)

@@ -15,7 +15,7 @@ func TestClientVersions(t *testing.T) {
 		cfg := ClientConfig{Fingerprint: id.Fingerprint(), MinVersion: version, MaxVersion: version}
 		c, s := handshakes(t, connect(cfg), serve(ServerConfig(id)))
 		checkSessions(t, c, s, size)
-		if got := c.session.Conn.ConnectionState().Version; got != version {
+		if got := c.session.TLS().Version; got != version {
 			t.Errorf("%s: negotiated %s", tls.VersionName(version), tls.VersionName(got))
 		}
 	}

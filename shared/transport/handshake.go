@@ -19,8 +19,9 @@ const HandshakeTimeout = 60 * time.Second
 
 // Session is a connection after its TLS handshake. It prints as a placeholder.
 type Session struct {
-	// Conn is the encrypted connection, without deadlines.
-	Conn *tls.Conn
+	// Conn carries what is inside TLS, without deadlines: a *tls.Conn, or, if the session came with its connection, what
+	// is left of that.
+	Conn net.Conn
 	// ID is the session id: the client's Finished message, 32 bytes under TLS 1.3 with a SHA-256 suite, 48 with
 	// SHA-384, 12 under TLS 1.2. Both ends have the same.
 	//
@@ -32,6 +33,27 @@ type Session struct {
 	SNI bool
 	// Chain is the relay's certificate chain in DER, leaf first. Only a client has it.
 	Chain [][]byte
+}
+
+// TLS returns the state of Conn's TLS; it is empty if that ended before the relay.
+func (s *Session) TLS() tls.ConnectionState {
+	if conn, ok := s.Conn.(*tls.Conn); ok {
+		return conn.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
+// CloseWrite tells the peer that nothing more will come. What it sends can still be read.
+func (s *Session) CloseWrite() error {
+	return CloseWrite(s.Conn)
+}
+
+// Abort closes the connection without TLS's farewell, which may wait for a peer that does not read.
+func (s *Session) Abort() error {
+	if conn, ok := s.Conn.(*tls.Conn); ok {
+		return conn.NetConn().Close()
+	}
+	return s.Conn.Close()
 }
 
 // Format prints a placeholder, whatever the verb.
@@ -61,21 +83,46 @@ type ClientConfig struct {
 	Verify func(chain [][]byte) error
 }
 
+// Secured is a connection whose TLS has ended before it gets to the relay, at a front door.
+type Secured interface {
+	net.Conn
+	// Session returns the session of the handshake that was made for the relay, and may read the connection's beginning
+	// for it. It ends when ctx ends.
+	Session(ctx context.Context) (*Session, error)
+}
+
+// Established is told of a connection that wraps one of a [Listener] when its handshake is over.
+type Established interface {
+	Established()
+}
+
 // ServerHandshake runs the relay's side of TLS on raw and derives the session id. It ends when ctx ends, and within
 // [HandshakeTimeout]. On success the connection has no deadline; on failure raw is closed. Errors may name the
-// peer's address: log [Safe] of them. If raw came from a [Listener], it stops counting as a handshake either way.
+// peer's address: log [Safe] of them. If raw came from a [Listener], it stops counting as a handshake either way. If it is
+// [Secured], its session is that which it brings.
 //
 // Spec: smp.md 3.4
 func ServerHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Session, error) {
-	b := newBinding(raw, clientReads)
-	s, err := shake(ctx, b, tls.Server(b, b.serverConfig(cfg)))
+	s, err := serverHandshake(ctx, raw, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := raw.(*Conn); ok {
-		c.established()
+	if c, ok := raw.(Established); ok {
+		c.Established()
 	}
 	return s, nil
+}
+
+func serverHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Session, error) {
+	if secured, ok := raw.(Secured); ok {
+		s, err := secured.Session(ctx)
+		if err != nil {
+			raw.Close()
+		}
+		return s, err
+	}
+	b := newBinding(raw, clientReads)
+	return shake(ctx, b, tls.Server(b, b.serverConfig(cfg)))
 }
 
 // ClientHandshake runs a client's side of TLS on raw, checks the relay's chain and derives the session id. Bounds and
@@ -114,7 +161,7 @@ func clientHandshake(ctx context.Context, raw net.Conn, config *tls.Config) (*Se
 	if err != nil {
 		return nil, err
 	}
-	s.Chain = rawChain(s.Conn.ConnectionState().PeerCertificates)
+	s.Chain = rawChain(s.TLS().PeerCertificates)
 	return s, nil
 }
 

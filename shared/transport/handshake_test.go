@@ -49,7 +49,7 @@ func TestSessionID(t *testing.T) {
 						}
 						c, s := runBoth(t, clientRaw, serverRaw, connectTLS(client), serve(server))
 						checkSessions(t, c, s, version.size)
-						state := s.session.Conn.ConnectionState()
+						state := s.session.TLS()
 						if version.suite != 0 && state.CipherSuite != version.suite {
 							t.Errorf("suite %s", tls.CipherSuiteName(state.CipherSuite))
 						}
@@ -59,7 +59,7 @@ func TestSessionID(t *testing.T) {
 						if certificate != (len(state.PeerCertificates) == 2) {
 							t.Errorf("%d client certificates", len(state.PeerCertificates))
 						}
-						checkTalk(t, c.session.Conn, s.session.Conn)
+						checkTalk(t, c.session.Conn.(*tls.Conn), s.session.Conn.(*tls.Conn))
 						checked++
 					})
 				}
@@ -115,7 +115,7 @@ func TestProfile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, s := handshakes(t, connect(ClientConfig{Fingerprint: id.Fingerprint(), ALPN: []string{ALPN}}), serve(ServerConfig(id)))
 			checkSessions(t, c, s, 32)
-			state := c.session.Conn.ConnectionState()
+			state := c.session.TLS()
 			if state.CipherSuite != tls.TLS_CHACHA20_POLY1305_SHA256 || state.CurveID != tls.X25519 {
 				t.Errorf("suite %s, curve %v", tls.CipherSuiteName(state.CipherSuite), state.CurveID)
 			}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pires/go-proxyproto"
 )
 
 // Bounds of a [Listener] whose limits are not set.
@@ -68,17 +70,35 @@ type Listener struct {
 
 // Listen opens a TCP port, given as "host:port" or ":port".
 func Listen(ctx context.Context, address string, limits Limits) (*Listener, error) {
+	inner, err := listenTCP(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(inner, limits), nil
+}
+
+// ListenBehindProxy is Listen for a port whose connections come from a proxy and begin with a header of the PROXY protocol,
+// version 1 or 2. The header is read with the first bytes; a connection without one fails then. What it says of the client
+// is not used.
+func ListenBehindProxy(ctx context.Context, address string, limits Limits) (*Listener, error) {
+	inner, err := listenTCP(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	required := func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) { return proxyproto.REQUIRE, nil }
+	return NewListener(&proxyproto.Listener{
+		Listener: inner, ConnPolicy: required, ReadHeaderTimeout: HandshakeTimeout,
+	}, limits), nil
+}
+
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		Enable:   true,
 		Idle:     keepAliveIdle,
 		Interval: keepAliveInterval,
 		Count:    keepAliveCount,
 	}}
-	inner, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return NewListener(inner, limits), nil
+	return config.Listen(ctx, "tcp", address)
 }
 
 // NewListener puts limits on inner and takes it over.
@@ -241,8 +261,9 @@ type Conn struct {
 	counted bool          // among the open connections
 }
 
-// established ends the handshake in the listener's count.
-func (c *Conn) established() {
+// Established ends the handshake in the listener's count. [ServerHandshake] calls it; those who need none of its
+// handshakes call it themselves.
+func (c *Conn) Established() {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
 	c.listener.leave(c)

@@ -89,7 +89,7 @@ func TestConnectionLimit(t *testing.T) {
 		if got := l.Stats(); got != (Stats{Connections: 2, Handshakes: 2, Refused: 1}) {
 			t.Errorf("%+v", got)
 		}
-		first.established()
+		first.Established()
 		first.Close()
 		first.Close()
 		if got := l.Stats(); got != (Stats{Connections: 1, Handshakes: 1, Refused: 1}) {
@@ -138,12 +138,12 @@ func TestHandshakeLimit(t *testing.T) {
 			t.Fatal("did not wait")
 		}
 		// A handshake that ends makes room at once.
-		third.established()
+		third.Established()
 		synctest.Wait()
 		if len(accepted) != 1 || time.Since(start) != handshakeGrace || closedByPeer(younger) {
 			t.Error("did not take the place of a handshake that ended")
 		}
-		third.established()
+		third.Established()
 		if got := l.Stats(); got.Handshakes != 2 || got.Evicted != 1 || got.Connections != 4 {
 			t.Errorf("%+v", got)
 		}

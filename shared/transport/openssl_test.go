@@ -115,7 +115,7 @@ func TestOpenSSLClient(t *testing.T) {
 					if want := printedFinished(t, output, ">>>"); !bytes.Equal(session.ID, want) || len(want) != c.size {
 						t.Errorf("session id %x, openssl sent %x", session.ID, want)
 					}
-					state := session.Conn.ConnectionState()
+					state := session.TLS()
 					if state.CipherSuite != c.suite || state.HelloRetryRequest != c.retry || certificate != (len(state.PeerCertificates) > 0) {
 						t.Errorf("suite %s, retry %v, %d certificates",
 							tls.CipherSuiteName(state.CipherSuite), state.HelloRetryRequest, len(state.PeerCertificates))
@@ -211,7 +211,7 @@ func TestOpenSSLServer(t *testing.T) {
 				if want := printedFinished(t, output, "<<<"); !bytes.Equal(session.ID, want) || len(want) != c.size {
 					t.Errorf("session id %x, openssl received %x", session.ID, want)
 				}
-				if suite := session.Conn.ConnectionState().CipherSuite; suite != c.suite {
+				if suite := session.TLS().CipherSuite; suite != c.suite {
 					t.Errorf("suite %s", tls.CipherSuiteName(suite))
 				}
 				if _, err := identity.VerifyChain(session.Chain, id.Fingerprint(), time.Now()); err != nil {

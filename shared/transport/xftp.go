@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 
 	"sotto/shared/identity"
 )
@@ -16,8 +17,14 @@ import (
 type FileTLS struct {
 	own      *tls.Config
 	browsers *tls.Config // without its certificate
-	web      func() *tls.Certificate
+	web      func(*tls.ClientHelloInfo) *tls.Certificate
+	acme     *tls.Config // nil: certificate authorities are not answered
 }
+
+// ALPNACME is the protocol of a certificate authority that checks who has the port.
+//
+// Source: RFC 8737 4
+const ALPNACME = "acme-tls/1"
 
 // browserSuites are those of TLS 1.2 that HTTP/2 permits, for web certificates of every kind.
 var browserSuites = []uint16{
@@ -35,7 +42,7 @@ var browserSuites = []uint16{
 //
 // Spec: xftp.md 3.1
 // Spec: xftp.md 3.3
-func NewFileTLS(id *identity.Identity, alpn []string, web func() *tls.Certificate) *FileTLS {
+func NewFileTLS(id *identity.Identity, alpn []string, web func(*tls.ClientHelloInfo) *tls.Certificate) *FileTLS {
 	own := ServerConfig(id)
 	own.NextProtos = alpn
 	browsers := own.Clone()
@@ -43,9 +50,15 @@ func NewFileTLS(id *identity.Identity, alpn []string, web func() *tls.Certificat
 	browsers.CipherSuites = browserSuites
 	browsers.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
 	if web == nil {
-		web = func() *tls.Certificate { return nil }
+		web = func(*tls.ClientHelloInfo) *tls.Certificate { return nil }
 	}
 	return &FileTLS{own: own, browsers: browsers, web: web}
+}
+
+// Challenge makes the profile answer certificate authorities that ask who has the port, with the certificate that answer
+// returns. It is called before the first handshake. The session has the protocol [ALPNACME] then, and nothing more to say.
+func (f *FileTLS) Challenge(answer func(*tls.ClientHelloInfo) (*tls.Certificate, error)) {
+	f.acme = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ALPNACME}, GetCertificate: answer}
 }
 
 // Handshake is [ServerHandshake] with this profile. web tells that the client was shown the web certificate: the
@@ -55,10 +68,13 @@ func NewFileTLS(id *identity.Identity, alpn []string, web func() *tls.Certificat
 func (f *FileTLS) Handshake(ctx context.Context, raw net.Conn) (s *Session, web bool, err error) {
 	config := f.own.Clone()
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if f.acme != nil && slices.Contains(hello.SupportedProtos, ALPNACME) {
+			return f.acme, nil
+		}
 		if hello.ServerName == "" {
 			return nil, nil
 		}
-		cert := f.web()
+		cert := f.web(hello)
 		if cert == nil {
 			return nil, nil
 		}

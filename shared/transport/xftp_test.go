@@ -59,7 +59,7 @@ func fileHandshake(t *testing.T, profile *FileTLS, client *tls.Config) (o fileOu
 		err = relayErr
 	}
 	if err == nil {
-		o.state = o.client.Conn.ConnectionState()
+		o.state = o.client.TLS()
 	}
 	return o, err
 }
@@ -71,7 +71,7 @@ func TestFileTLS(t *testing.T) {
 	}
 	var cert atomic.Pointer[tls.Certificate]
 	alpn := []string{"xftp/1", "h2", "http/1.1"}
-	profile := NewFileTLS(id, alpn, cert.Load)
+	profile := NewFileTLS(id, alpn, func(*tls.ClientHelloInfo) *tls.Certificate { return cert.Load() })
 	leaf := webLeaf(t)
 	for _, test := range []struct {
 		name   string

@@ -140,7 +140,7 @@ func TestCutOffInABlock(t *testing.T) {
 	for _, n := range []int{1, 2, 100, wire.BlockSize - 1} {
 		c := dialConn(t, r, client.Options{})
 		must(t, "write", c.WriteRaw(block()[:n]))
-		must(t, "close", c.Session().Conn.CloseWrite())
+		must(t, "close", c.Session().CloseWrite())
 		if _, err := c.Receive(); err == nil {
 			t.Errorf("an answer to %d bytes", n)
 		} else if err != io.EOF {

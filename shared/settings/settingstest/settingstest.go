@@ -4,7 +4,6 @@ package settingstest
 import (
 	"errors"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -47,7 +46,7 @@ func CheckExample(t *testing.T, file, prefix string, config any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for field := range reflect.TypeOf(config).Elem().Fields() {
+	for _, field := range settings.Fields(config) {
 		line := "#" + prefix + "_" + field.Tag.Get("envconfig") + "=" + field.Tag.Get("default")
 		if !strings.Contains("\n"+string(content), "\n"+line+"\n") {
 			t.Errorf("%s has no line %q", file, line)

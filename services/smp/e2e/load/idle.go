@@ -186,7 +186,7 @@ func stillThere(ctx context.Context, conns []*client.Conn) error {
 func closeAll(conns []*client.Conn) {
 	for _, c := range conns {
 		if c != nil {
-			_ = c.Session().Conn.NetConn().Close() // without a farewell, which takes thousands of them long
+			_ = c.Session().Abort()
 		}
 	}
 }

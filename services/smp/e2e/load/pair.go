@@ -57,7 +57,7 @@ func connect(ctx context.Context, r *relay.Relay) (*client.Client, error) {
 }
 
 func checkProfile(c *client.Conn) error {
-	state := c.Session().Conn.ConnectionState()
+	state := c.Session().TLS()
 	if state.Version != tls.VersionTLS13 || state.CipherSuite != tls.TLS_CHACHA20_POLY1305_SHA256 ||
 		state.CurveID != tls.X25519 || !c.Encrypted() || c.Version() != smp.MaxVersion {
 		return errProfile

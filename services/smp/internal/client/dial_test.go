@@ -117,7 +117,7 @@ func TestHelloMalformed(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			f := (&fake{takeOver: func(s *transport.Session) bool {
 				_, _ = s.Conn.Write(tc.sent)
-				_ = s.Conn.CloseWrite()
+				_ = s.CloseWrite()
 				_, _ = io.Copy(io.Discard, s.Conn)
 				return false
 			}}).start(t)

@@ -60,7 +60,7 @@ func (c *Conn) readHello(fingerprint [32]byte) error {
 	if err != nil {
 		return err
 	}
-	leaf, err := key.Parse(c.session.Conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	leaf, err := key.Parse(c.session.TLS().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	if err != nil {
 		return ErrIdentity
 	}

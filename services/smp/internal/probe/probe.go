@@ -47,10 +47,12 @@ func newProber(server smp.Server, out io.Writer) *prober {
 }
 
 // Run tests the relay at address and writes to out a line for each step, with the time it took, and the reason for a
-// failure. The error, a [*Failure], has been told in full when Run returns. What the test created it deletes.
-func Run(ctx context.Context, address string, out io.Writer) error {
+// failure. alpn are the protocols to offer; nil: what apps offer. The error, a [*Failure], has been told in full when Run
+// returns. What the test created it deletes.
+func Run(ctx context.Context, address string, alpn []string, out io.Writer) error {
 	server, err := smp.ParseAddress(address)
 	p := newProber(server, out)
+	p.options.ALPN = alpn
 	if err == nil {
 		p.host, err = client.Address(server)
 	}

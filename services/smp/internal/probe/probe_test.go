@@ -78,7 +78,7 @@ var stepLine = regexp.MustCompile(`^  ok  \S.*\S +(\d+\.\d m?s|\d+)$`)
 func TestRelayThatWorks(t *testing.T) {
 	relay := smptest.Start(t, smptest.Options{})
 	var out bytes.Buffer
-	if err := Run(context.Background(), relay.Address().String(), &out); err != nil {
+	if err := Run(context.Background(), relay.Address().String(), nil, &out); err != nil {
 		t.Fatalf("%v, after\n%s", err, out.String())
 	}
 	t.Logf("\n%s", out.String())
@@ -250,7 +250,7 @@ func TestAddresses(t *testing.T) {
 		onion:                        "only .onion hosts",
 	} {
 		var out bytes.Buffer
-		err := Run(context.Background(), address, &out)
+		err := Run(context.Background(), address, nil, &out)
 		if err == nil || !strings.Contains(err.Error(), reason) || !strings.Contains(unwrap(out.String()), reason) {
 			t.Errorf("%q: got %v", address, err)
 		}

@@ -304,7 +304,7 @@ func TestGoroutines(t *testing.T) {
 			if i%2 == 0 {
 				_ = p.conn.Close()
 			} else {
-				_ = p.conn.Session().Conn.NetConn().Close() // without a farewell
+				_ = p.conn.Session().Abort()
 			}
 		}
 		expect(0, "gone")

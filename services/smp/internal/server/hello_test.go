@@ -44,7 +44,7 @@ func TestServerHello(t *testing.T) {
 // sessionKey verifies the key that the relay signed for the connection.
 func sessionKey(t *testing.T, g *smptest.Greeted) key.Public {
 	t.Helper()
-	leaf, err := key.Parse(g.Session.Conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	leaf, err := key.Parse(g.Session.TLS().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	if err != nil {
 		t.Fatal(err)
 	}

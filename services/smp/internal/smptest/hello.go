@@ -86,7 +86,7 @@ func (g *Greeted) ClientHello(r *Relay, v wire.Version) smp.ClientHello {
 // for those who seal blocks by themselves.
 func (g *Greeted) Encrypt(t testing.TB) box.Chain {
 	t.Helper()
-	leaf, err := key.Parse(g.Session.Conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	leaf, err := key.Parse(g.Session.TLS().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -193,7 +193,7 @@ func (c *Conn) checkNative(hello xftp.ServerHello) (key.Public, error) {
 	if len(hello.Chain) != nativeChain || sha256.Sum256(hello.Chain[1]) != c.fingerprint {
 		return key.Public{}, ErrIdentity
 	}
-	leaf, err := key.Parse(c.session.Conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	leaf, err := key.Parse(c.session.TLS().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	if err != nil {
 		return key.Public{}, ErrIdentity
 	}

@@ -43,7 +43,7 @@ func TestProtocols(t *testing.T) {
 			c := dial(t, relay.Address(), tc.options)
 			session := c.Conn().Session()
 			if session.ALPN != tc.alpn || c.Version() != tc.version || len(session.ID) != tc.session ||
-				!bytes.Equal(session.ID, c.Relay().SessionID) || session.Conn.ConnectionState().CipherSuite != tc.suite {
+				!bytes.Equal(session.ID, c.Relay().SessionID) || session.TLS().CipherSuite != tc.suite {
 				t.Errorf("ALPN %q, version %d, session id of %d bytes", session.ALPN, c.Version(), len(session.ID))
 			}
 			k := upload(t, c, size)

@@ -58,10 +58,12 @@ func newProber(server address.Server, out io.Writer) *prober {
 }
 
 // Run tests the relay at this address and writes to out a line for each step, with the time it took, and the reason for
-// a failure. The error, a [*report.Failure], has been told in full when Run returns. What the test created it deletes.
-func Run(ctx context.Context, relay string, out io.Writer) error {
+// a failure. alpn are the protocols to offer; nil: what apps offer. The error, a [*report.Failure], has been told in full
+// when Run returns. What the test created it deletes.
+func Run(ctx context.Context, relay string, alpn []string, out io.Writer) error {
 	server, err := address.Parse(address.XFTP, relay)
 	p := newProber(server, out)
+	p.options.ALPN = alpn
 	if err == nil {
 		p.host, err = client.Address(server)
 	}

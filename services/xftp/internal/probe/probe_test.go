@@ -78,7 +78,7 @@ var stepLine = regexp.MustCompile(`^  ok  \S.*\S +(\d+\.\d m?s|\d+)$`)
 func TestRelayThatWorks(t *testing.T) {
 	relay := clienttest.Start(t, clienttest.Options{})
 	var out bytes.Buffer
-	if err := Run(t.Context(), relay.Address().String(), &out); err != nil {
+	if err := Run(t.Context(), relay.Address().String(), nil, &out); err != nil {
 		t.Fatalf("%v, after\n%s", err, out.String())
 	}
 	t.Logf("\n%s", out.String())
@@ -253,7 +253,7 @@ func afterTLS(t *testing.T, do func(*tls.Conn), protocols ...string) address.Ser
 		if err != nil {
 			return
 		}
-		do(s.Conn)
+		do(s.Conn.(*tls.Conn))
 		_ = s.Conn.Close()
 	})
 	fingerprint := id.Fingerprint()
@@ -309,7 +309,7 @@ func TestAddresses(t *testing.T) {
 		onion:                         "only .onion hosts",
 	} {
 		var out bytes.Buffer
-		err := Run(t.Context(), relay, &out)
+		err := Run(t.Context(), relay, nil, &out)
 		if err == nil || !strings.Contains(err.Error(), reason) || !strings.Contains(unwrap(out.String()), reason) {
 			t.Errorf("%q: got %v", relay, err)
 		}

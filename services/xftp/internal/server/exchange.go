@@ -69,7 +69,7 @@ func (x *exchange) serve() {
 	switch {
 	case x.c.web && x.r.Method == http.MethodOptions:
 		x.preflight()
-	case x.c.web && x.r.Method == http.MethodGet:
+	case x.c.web && (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead):
 		x.page()
 	case !x.readHead():
 		x.leave()

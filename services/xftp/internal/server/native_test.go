@@ -214,7 +214,7 @@ func password(t *testing.T) {
 func TestProbe(t *testing.T) {
 	r := xftptest.Start(t, xftptest.Options{})
 	var out bytes.Buffer
-	if err := probe.Run(t.Context(), r.Address().String(), &out); err != nil {
+	if err := probe.Run(t.Context(), r.Address().String(), nil, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if used := r.Store.Usage(); used.Chunks != 0 || used.Reserved != 0 {

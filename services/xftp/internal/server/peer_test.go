@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"sync"
@@ -70,6 +71,12 @@ func dialPeer(t testing.TB, r *xftptest.Relay, c connection) *peer {
 	if err != nil {
 		t.Fatalf("TLS: %v", err)
 	}
+	return peerOn(t, r, session, c.window)
+}
+
+// peerOn is a peer on a session that there is already, with this window for each stream.
+func peerOn(t testing.TB, r *xftptest.Relay, session *transport.Session, window uint32) *peer {
+	t.Helper()
 	p := &peer{
 		t: t, relay: r, session: session, framer: http2.NewFramer(session.Conn, session.Conn), next: 1,
 		window: 65535, initial: 65535, streams: make(map[uint32]*stream), control: make(map[http2.FrameType]int),
@@ -78,12 +85,12 @@ func dialPeer(t testing.TB, r *xftptest.Relay, c connection) *peer {
 	p.encoder = hpack.NewEncoder(&p.headers)
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.framer.SetMaxReadFrameSize(1 << 20)
-	if c.window == 0 {
-		c.window = peerWindow
+	if window == 0 {
+		window = peerWindow
 	}
-	_, err = session.Conn.Write([]byte(http2.ClientPreface))
+	_, err := session.Conn.Write([]byte(http2.ClientPreface))
 	err = errors.Join(err,
-		p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: c.window}),
+		p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window}),
 		p.framer.WriteWindowUpdate(0, peerWindow))
 	if err != nil {
 		t.Fatalf("begin HTTP/2: %v", err)
@@ -127,7 +134,11 @@ func (p *peer) handshake(v wire.Version) {
 	if err != nil || !bytes.Equal(hello.SessionID, p.session.ID) {
 		p.t.Fatal("no hello of this session")
 	}
-	leaf, err := key.Parse(p.session.Conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	cert, err := x509.ParseCertificate(hello.Chain[0])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	leaf, err := key.Parse(cert.RawSubjectPublicKeyInfo)
 	if err != nil {
 		p.t.Fatal(err)
 	}

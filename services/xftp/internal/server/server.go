@@ -50,6 +50,8 @@ type Config struct {
 	UploadMemory     int64             // bytes that all uploads together may be ahead of the store; 0: [DefaultUploadMemory]
 	MaxTransfers     int               // uploads and downloads at a time; more wait; 0: [DefaultMaxTransfers]
 	Pages            http.Handler      // what browsers get with GET; nil: 404
+	// Challenge answers a certificate authority that asks who has the port; nil: nobody does.
+	Challenge func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // Bounds of HTTP/2.
@@ -79,6 +81,7 @@ type Server struct {
 	now    func() time.Time
 	http   *http2.Server
 	base   *http.Server // settings that http2 takes from here
+	http1  *http1       // for browsers that do not speak HTTP/2
 	budget *budget
 	places places
 	most   int64 // bytes of a request that are read before its connection is closed
@@ -99,7 +102,7 @@ type Server struct {
 
 // New returns a server for this identity and store. web is asked at every ClientHello of a browser for the certificate
 // to show; nil, or a nil certificate, makes them strangers.
-func New(cfg Config, id *identity.Identity, web func() *tls.Certificate, store Store, log zerolog.Logger) *Server {
+func New(cfg Config, id *identity.Identity, web func(*tls.ClientHelloInfo) *tls.Certificate, store Store, log zerolog.Logger) *Server {
 	s := &Server{
 		cfg: cfg, id: id, store: store, log: log, now: time.Now, verify: auth.Verify, random: random,
 		tls:    transport.NewFileTLS(id, []string{xftp.ALPN, xftp.ALPNHTTP2, xftp.ALPNHTTP1}, web),
@@ -109,11 +112,16 @@ func New(cfg Config, id *identity.Identity, web func() *tls.Certificate, store S
 		s.most = int64(slices.Max(cfg.ChunkSizes))
 	}
 	s.most += xftp.BlockSize + drainSlack
+	if cfg.Challenge != nil {
+		s.tls.Challenge(cfg.Challenge)
+	}
 	s.configureHTTP()
+	s.http1 = newHTTP1(cfg.Pages)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.work, s.abort = context.WithCancel(context.Background())
 	s.wg.Add(1)
 	go s.watch()
+	s.wg.Go(s.http1.serve)
 	return s
 }
 
@@ -186,7 +194,7 @@ func (s *Server) handle(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.TLSTimeout)
 	session, web, err := s.tls.Handshake(ctx, raw)
 	cancel()
-	if err != nil {
+	if err != nil || session.ALPN == transport.ALPNACME || s.servedHTTP1(session, web) {
 		return
 	}
 	c := newConn(s, raw, session, web)
@@ -232,6 +240,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	defer s.abort()
+	s.http1.shutdown(ctx)
 	flushed := time.AfterFunc(flushTime, func() { s.closeConns((*conn).answered) })
 	defer flushed.Stop()
 	gone := make(chan struct{})

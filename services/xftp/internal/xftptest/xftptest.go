@@ -127,12 +127,12 @@ func (r *Relay) start(t testing.TB) {
 }
 
 // certificate is where the relay gets its web certificate from.
-func (r *Relay) certificate() func() *tls.Certificate {
+func (r *Relay) certificate() func(*tls.ClientHelloInfo) *tls.Certificate {
 	switch {
 	case r.options.Certificate != nil:
-		return r.options.Certificate
+		return func(*tls.ClientHelloInfo) *tls.Certificate { return r.options.Certificate() }
 	case r.web != nil:
-		return func() *tls.Certificate { return &r.web.TLS }
+		return func(*tls.ClientHelloInfo) *tls.Certificate { return &r.web.TLS }
 	}
 	return nil
 }
