@@ -105,6 +105,9 @@ func (p Program) Serve(ctx context.Context) error {
 	for _, part := range p.Parts {
 		go func() { failed <- part.Serve() }()
 	}
+	p.told(Ready())
+	watched, unwatch := context.WithCancel(ctx)
+	go func() { p.told(Watch(watched, func() { p.Relay.Connections() })) }()
 	var err error
 	select {
 	case <-ctx.Done():
@@ -112,9 +115,18 @@ func (p Program) Serve(ctx context.Context) error {
 	case <-p.Lost:
 		err = p.ErrLost
 	}
+	unwatch()
+	p.told(Stopping())
 	p.Listeners.Close()
 	p.drain()
 	return err
+}
+
+// told reports what systemd could not be told: it will take the program for one that hangs.
+func (p Program) told(err error) {
+	if err != nil {
+		p.Log.Warn().Err(err).Msg("systemd could not be told")
+	}
 }
 
 // drain ends all at the same time.
