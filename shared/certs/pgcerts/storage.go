@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,15 @@ const schema = "certificates"
 // waitTime bounds an operation. Certificates can wait: who has work to do with them tries again.
 const waitTime = 15 * time.Second
 
-// connections are enough for a relay's one or two names.
-const connections = 4
+const (
+	// connections are enough for a relay's one or two names.
+	connections = 4
+	// maxName and maxContent bound a file. A chain of certificates has some KB.
+	maxName    = 1000
+	maxContent = 1 << 20
+	// maxListed bounds a list: a relay has about ten files a host name.
+	maxListed = 10_000
+)
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -46,14 +54,17 @@ type Storage struct {
 	pool *pgxpool.Pool
 	log  zerolog.Logger
 
-	mu       sync.Mutex // guards what follows
-	migrated bool
-	held     map[string]*lease // locks that this storage holds, by name
+	migrating chan struct{} // has room for the one that makes the tables
+	migrated  bool          // of who is in migrating
+
+	mu   sync.Mutex        // guards what follows; nobody waits for the database meanwhile
+	held map[string]*lease // locks that this storage holds, by name
 }
 
 var (
-	_ certmagic.Storage   = (*Storage)(nil)
-	_ certmagic.TryLocker = (*Storage)(nil)
+	_ certmagic.Storage          = (*Storage)(nil)
+	_ certmagic.TryLocker        = (*Storage)(nil)
+	_ certmagic.LockLeaseRenewer = (*Storage)(nil)
 )
 
 // Open returns a storage. A database that is away is not an error here: the tables are made when it is first needed. The
@@ -66,25 +77,23 @@ func Open(ctx context.Context, o Options) (*Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Storage{pool: pool, log: o.Log, held: make(map[string]*lease)}, nil
+	return &Storage{pool: pool, log: o.Log, migrating: make(chan struct{}, 1), held: make(map[string]*lease)}, nil
 }
 
-// Close closes the connections, and gives up the locks.
+// Close gives up the locks, and closes the connections. It may be called more than once.
 func (s *Storage) Close() {
-	s.mu.Lock()
-	held := s.held
-	s.held = make(map[string]*lease)
-	s.mu.Unlock()
-	for _, l := range held {
-		l.stop()
-	}
+	s.giveUp()
 	s.pool.Close()
 }
 
-// ready makes the tables, once.
+// ready makes the tables, once. Who waits for somebody else that does waits no longer than ctx.
 func (s *Storage) ready(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.migrating <- struct{}{}:
+		defer func() { <-s.migrating }()
+	case <-ctx.Done():
+		return pg.Wrap("wait for the tables for certificates", ctx.Err())
+	}
 	if s.migrated {
 		return nil
 	}
@@ -118,7 +127,7 @@ func makeSchema(ctx context.Context, conn *pgx.Conn) error {
 	err := conn.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL", schema).Scan(&exists)
 	if err == nil && !exists {
 		_, err = conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema)
-		if pg.Code(err) == "23505" { // two at the same time
+		if pg.Code(err) == pg.UniqueViolation { // two at the same time
 			err = nil
 		}
 	}
@@ -133,10 +142,26 @@ func (s *Storage) do(ctx context.Context, name string, run func(context.Context)
 		return err
 	}
 	err := run(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotHeld) || errors.Is(err, errTooMany) {
 		return err
 	}
 	return pg.Wrap(name, err)
+}
+
+// Errors of what a relay never does.
+var (
+	errName    = errors.New("a certificate's file has a name that is empty, too long or not text")
+	errContent = errors.New("a certificate's file is too large")
+	errTooMany = errors.New("there are too many files of certificates to list")
+)
+
+// check returns the form of a name that is stored, or errName.
+func check(name string) (string, error) {
+	name = clean(name)
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return "", errName
+	}
+	return name, nil
 }
 
 // clean is the form of a name that is stored.
@@ -152,20 +177,30 @@ func below(name string) string {
 
 // Store puts a value at a key.
 func (s *Storage) Store(ctx context.Context, key string, value []byte) error {
+	key, err := check(key)
+	if err != nil {
+		return err
+	}
+	if len(value) > maxContent {
+		return errContent
+	}
 	if value == nil {
 		value = []byte{} // no value is not NULL
 	}
 	return s.do(ctx, "store a certificate's file", func(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, `INSERT INTO files (name, content) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET content = excluded.content, modified = now()`, clean(key), value)
+			ON CONFLICT (name) DO UPDATE SET content = excluded.content, modified = now()`, key, value)
 		return err
 	})
 }
 
 // Load returns the value at a key, or [fs.ErrNotExist].
 func (s *Storage) Load(ctx context.Context, key string) (value []byte, err error) {
+	if key, err = check(key); err != nil {
+		return nil, err
+	}
 	err = s.do(ctx, "load a certificate's file", func(ctx context.Context) error {
-		return missing(s.pool.QueryRow(ctx, "SELECT content FROM files WHERE name = $1", clean(key)).Scan(&value))
+		return missing(s.pool.QueryRow(ctx, "SELECT content FROM files WHERE name = $1", key).Scan(&value))
 	})
 	return value, err
 }
@@ -180,18 +215,26 @@ func missing(err error) error {
 
 // Delete removes a key, and those below it. One that is not there is not an error.
 func (s *Storage) Delete(ctx context.Context, key string) error {
+	key, err := check(key) // or everything would be deleted
+	if err != nil {
+		return err
+	}
 	return s.do(ctx, "delete a certificate's file", func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, "DELETE FROM files WHERE name = $1 OR starts_with(name, $2)", clean(key), below(key))
+		_, err := s.pool.Exec(ctx, "DELETE FROM files WHERE name = $1 OR starts_with(name, $2)", key, below(key))
 		return err
 	})
 }
 
 // Exists reports whether there is something at a key or below it.
 func (s *Storage) Exists(ctx context.Context, key string) bool {
+	key, err := check(key)
+	if err != nil {
+		return false
+	}
 	var exists bool
-	err := s.do(ctx, "look for a certificate's file", func(ctx context.Context) error {
+	err = s.do(ctx, "look for a certificate's file", func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM files WHERE name = $1 OR starts_with(name, $2))",
-			clean(key), below(key)).Scan(&exists)
+			key, below(key)).Scan(&exists)
 	})
 	return err == nil && exists
 }
@@ -201,13 +244,16 @@ func (s *Storage) Exists(ctx context.Context, key string) bool {
 func (s *Storage) List(ctx context.Context, path string, recursive bool) (keys []string, err error) {
 	prefix := below(path)
 	err = s.do(ctx, "list certificates' files", func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT name FROM files WHERE starts_with(name, $1) ORDER BY name", prefix)
+		rows, err := s.pool.Query(ctx, "SELECT name FROM files WHERE starts_with(name, $1) ORDER BY name LIMIT $2", prefix, maxListed+1)
 		if err != nil {
 			return err
 		}
 		keys, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		if err == nil && len(keys) == 0 {
 			return fs.ErrNotExist
+		}
+		if len(keys) > maxListed {
+			return errTooMany
 		}
 		return err
 	})
@@ -241,9 +287,13 @@ func within(keys []string, prefix string, recursive bool) []string {
 
 // Stat describes a key, or returns [fs.ErrNotExist].
 func (s *Storage) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
+	name, err := check(key)
+	if err != nil {
+		return certmagic.KeyInfo{}, err
+	}
 	info := certmagic.KeyInfo{Key: key, IsTerminal: true}
-	err := s.do(ctx, "describe a certificate's file", func(ctx context.Context) error {
-		return missing(s.pool.QueryRow(ctx, "SELECT length(content), modified FROM files WHERE name = $1", clean(key)).
+	err = s.do(ctx, "describe a certificate's file", func(ctx context.Context) error {
+		return missing(s.pool.QueryRow(ctx, "SELECT length(content), modified FROM files WHERE name = $1", name).
 			Scan(&info.Size, &info.Modified))
 	})
 	if errors.Is(err, fs.ErrNotExist) && s.Exists(ctx, key) {

@@ -1,6 +1,7 @@
 package pgcerts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -84,6 +85,9 @@ func conform(t *testing.T, s certmagic.Storage) {
 	if s.Exists(ctx, "a/b") || !s.Exists(ctx, "ab/f") {
 		t.Error("Delete took something else")
 	}
+	_, err = s.List(ctx, "nothing", true)
+	wantMissing(t, "List", err)
+	conformConcurrently(t, s)
 	must(t, s.Lock(ctx, "lock/it"))
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
@@ -98,6 +102,25 @@ func conform(t *testing.T, s certmagic.Storage) {
 	if err := s.Unlock(ctx, "never held"); err == nil {
 		t.Error("gave up what it did not hold")
 	}
+}
+
+// conformConcurrently shows that a value is always one that somebody has stored, whole.
+func conformConcurrently(t *testing.T, s certmagic.Storage) {
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 10 {
+				if err := s.Store(t.Context(), "shared/value", bytes.Repeat([]byte{byte(i)}, 10_000)); err != nil {
+					t.Error(err)
+				}
+				got, err := s.Load(t.Context(), "shared/value")
+				if err != nil || len(got) != 10_000 || !bytes.Equal(got, bytes.Repeat(got[:1], 10_000)) {
+					t.Errorf("%d bytes of several values, %v", len(got), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func wantMissing(t *testing.T, op string, err error) {
@@ -116,56 +139,6 @@ func list(t *testing.T, s certmagic.Storage, path string, recursive bool, want .
 	}
 }
 
-func TestOneHolder(t *testing.T) {
-	url := pgtest.Open(t)
-	var inside, rounds int // guarded by the lock under test
-	var wg sync.WaitGroup
-	for range 3 {
-		s := open(t, url)
-		wg.Go(func() {
-			for range 3 {
-				if err := s.Lock(t.Context(), "name"); err != nil {
-					t.Error(err)
-					return
-				}
-				if inside++; inside != 1 {
-					t.Error("two hold the lock")
-				}
-				rounds++
-				inside--
-				if err := s.Unlock(t.Context(), "name"); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if rounds != 9 {
-		t.Errorf("%d rounds", rounds)
-	}
-}
-
-func TestHolderDies(t *testing.T) {
-	url := pgtest.Open(t)
-	dead, alive := open(t, url), open(t, url)
-	must(t, dead.Lock(t.Context(), "name"))
-	dead.Close() // without Unlock, as in a crash
-	if ok, err := alive.TryLock(t.Context(), "name"); ok || err != nil {
-		t.Fatalf("taken at once: %v, %v", ok, err)
-	}
-	pgtest.Exec(t, url, "UPDATE certificates.locks SET expires = now() - interval '1 second'")
-	must(t, alive.Lock(t.Context(), "name"))
-	late := open(t, url)
-	if err := late.renew(t.Context(), "name", [16]byte{1}, leaseTime); err != nil {
-		t.Error(err)
-	}
-	if ok, err := late.TryLock(t.Context(), "name"); ok || err != nil {
-		t.Errorf("two hold the lock: %v, %v", ok, err)
-	}
-	must(t, alive.Unlock(t.Context(), "name"))
-	must(t, late.Lock(t.Context(), "name"))
-}
-
 func TestErrorsTellNothing(t *testing.T) {
 	s := open(t, "postgres://user:secret@127.0.0.1:1/none?connect_timeout=1")
 	err := s.Store(t.Context(), "private/key", []byte("content"))
@@ -175,6 +148,62 @@ func TestErrorsTellNothing(t *testing.T) {
 	if _, err := Open(t.Context(), Options{URL: "postgres://user:secret@:x"}); !errors.Is(err, pg.ErrURL) {
 		t.Errorf("a URL that is none: %v", err)
 	}
+}
+
+// TestBounds: none of it reaches the database, which is not there.
+func TestBounds(t *testing.T) {
+	s := open(t, "postgres://user@127.0.0.1:1/none")
+	for _, name := range []string{"", "/", strings.Repeat("a", maxName+1), "a\x00b", "a\xff"} {
+		_, load := s.Load(t.Context(), name)
+		_, stat := s.Stat(t.Context(), name)
+		_, lock := s.TryLock(t.Context(), name)
+		for _, err := range []error{s.Store(t.Context(), name, nil), load, stat, lock, s.Delete(t.Context(), name)} {
+			if !errors.Is(err, errName) {
+				t.Errorf("%.10q: %v", name, err)
+			}
+		}
+	}
+	if err := s.Store(t.Context(), "a", make([]byte, maxContent+1)); !errors.Is(err, errContent) {
+		t.Error(err)
+	}
+}
+
+// TestDatabaseComesLater opens the storage while the database is away.
+func TestDatabaseComesLater(t *testing.T) {
+	proxy := pgtest.NewProxy(t, pgtest.Open(t))
+	proxy.Set(pgtest.Refuse)
+	s := open(t, proxy.URL)
+	if err := s.Store(t.Context(), "a", []byte("b")); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stored nowhere: %v", err)
+	}
+	if _, err := s.Load(t.Context(), "a"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a database that is away has no files: %v", err)
+	}
+	proxy.Set(pgtest.Pass)
+	must(t, s.Store(t.Context(), "a", []byte("b")))
+}
+
+// TestNobodyWaitsForOthers: a database that says nothing holds up each caller only for its own time.
+func TestNobodyWaitsForOthers(t *testing.T) {
+	proxy := pgtest.NewProxy(t, pgtest.Open(t))
+	proxy.Set(pgtest.Silent)
+	s := open(t, proxy.URL)
+	first, release := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Store(first, "a", nil)
+	}()
+	for len(s.migrating) == 0 { // until the first has begun
+		time.Sleep(time.Millisecond)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Store(canceled, "a", nil); err == nil { // or the test hangs
+		t.Error("stored nowhere")
+	}
+	release()
+	<-done
 }
 
 func TestOwnSchema(t *testing.T) {
