@@ -34,6 +34,8 @@ type authority struct {
 	quiet   net.Listener // see holdPort
 	answers chan struct{}
 	log     zerolog.Logger
+	kept    *kept
+	tried   tried
 }
 
 // maxAnswers is how many answers to challenges are looked up at once: anybody can ask, and the storage is a database.
@@ -44,8 +46,10 @@ func newAuthority(m *Manager, o Options, directory string, roots *x509.CertPool,
 	if err != nil {
 		return nil, err
 	}
-	log := zap.New(bridge{log: o.Log, LevelEnabler: zap.DebugLevel})
-	a := &authority{m: m, quiet: quiet, answers: make(chan struct{}, maxAnswers), log: o.Log}
+	a := &authority{
+		m: m, quiet: quiet, answers: make(chan struct{}, maxAnswers), log: o.Log, kept: &kept{Storage: o.Storage},
+	}
+	log := zap.New(bridge{log: o.Log, LevelEnabler: zap.DebugLevel, a: a})
 	interval := publicInterval
 	if !public {
 		interval = privateInterval
@@ -55,7 +59,7 @@ func newAuthority(m *Manager, o Options, directory string, roots *x509.CertPool,
 		RenewCheckInterval: interval, Logger: log,
 	})
 	a.config = certmagic.New(a.cache, certmagic.Config{
-		Storage: o.Storage, Logger: log, OnEvent: a.event, RenewalWindowRatio: renewalWindow,
+		Storage: a.kept, Logger: log, OnEvent: a.event, RenewalWindowRatio: renewalWindow,
 		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 		// Stapling would ask an authority's other server at times when the relay is to start.
 		OCSP: certmagic.OCSPConfig{DisableStapling: true},
@@ -91,14 +95,16 @@ func holdPort() (net.Listener, int, error) {
 func (a *authority) manage(ctx context.Context, name string) {
 	for ctx.Err() == nil {
 		cert, err := a.config.CacheManagedCertificate(ctx, name)
-		if err == nil {
-			a.m.statuses.set(Status{Name: name, State: Valid, NotAfter: cert.Leaf.NotAfter})
+		switch {
+		case err == nil && time.Now().Before(cert.Leaf.NotAfter):
+			a.m.statuses.succeeded(name)
 			return
-		}
-		if errors.Is(err, fs.ErrNotExist) {
+		case err == nil:
+			err = a.config.RenewCertAsync(ctx, name, false) // it has ended while the relay was away
+		case errors.Is(err, fs.ErrNotExist):
 			err = a.config.ObtainCertAsync(ctx, name) // tries again by itself, with growing pauses
 		}
-		if err == nil {
+		if err == nil || ctx.Err() != nil {
 			continue
 		}
 		a.failed(name, err)
@@ -113,19 +119,15 @@ func (a *authority) manage(ctx context.Context, name string) {
 func (a *authority) event(_ context.Context, event string, data map[string]any) error {
 	name, _ := data["identifier"].(string)
 	switch event {
+	case "cert_obtaining":
+		a.tried.forget(name)
 	case "cert_failed":
 		err, _ := data["error"].(error)
 		a.failed(name, err)
 	case "cert_obtained":
 		renewal, _ := data["renewal"].(bool)
 		a.log.Info().Str("host", name).Bool("renewal", renewal).Msg("the certificate authority has given a certificate")
-	case "cached_managed_cert":
-		names, _ := data["sans"].([]string)
-		for _, name := range names {
-			if cert := a.certificate(name); cert != nil {
-				a.m.statuses.set(Status{Name: name, State: Valid, NotAfter: cert.Leaf.NotAfter})
-			}
-		}
+		a.m.statuses.succeeded(name)
 	}
 	return nil
 }
@@ -135,11 +137,15 @@ func (a *authority) failed(name string, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	reason := explain(name, err)
-	if a.m.statuses.failed(name, reason) {
-		a.log.Error().Str("host", name).Str("cause", reason).
-			Msg("no certificate for browsers yet: it will be asked for again; messages and files are not affected")
+	reason := a.explain(name, err)
+	if !a.m.statuses.failed(name, reason) {
+		return
 	}
+	text := "no certificate for browsers yet: it will be asked for again; messages and files are not affected"
+	if a.certificate(name) != nil {
+		text = "the certificate for browsers is not renewed yet: it will be asked for again; the old one is still good"
+	}
+	a.log.Error().Str("host", name).Str("cause", reason).Msg(text)
 }
 
 // certificate is what there is for a name; nil: nothing that is valid.
@@ -154,6 +160,15 @@ func (a *authority) certificate(name string) *tls.Certificate {
 		return nil
 	}
 	return &best.Certificate
+}
+
+// complete adds to a status what the present certificate says.
+func (a *authority) complete(status *Status) {
+	if cert := a.certificate(status.Name); cert != nil {
+		status.NotAfter = cert.Leaf.NotAfter
+	} else if status.State == Valid {
+		status.State, status.Reason = Waiting, "the certificate has ended, or is being loaded"
+	}
 }
 
 // challenge looks up the answer to a challenge, in memory or in the storage.

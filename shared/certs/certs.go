@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/rs/zerolog"
@@ -84,8 +85,8 @@ func New(o Options) (*Manager, error) {
 		return nil, OptionError{"ACME_ROOTS", err}
 	}
 	if o.Email != "" {
-		if _, err := mail.ParseAddress(o.Email); err != nil {
-			return nil, OptionError{"ACME_EMAIL", errors.New("is not an e-mail address")}
+		if parsed, err := mail.ParseAddress(o.Email); err != nil || parsed.Address != o.Email {
+			return nil, OptionError{"ACME_EMAIL", errors.New("is not an e-mail address such as me@example.org")}
 		}
 	}
 	if o.CertFile != "" {
@@ -110,7 +111,7 @@ func (m *Manager) choose(o Options, public bool) {
 	for _, name := range m.names {
 		switch reason := unfit(name, public); {
 		case m.file != nil:
-			m.statuses.set(Status{Name: name, State: Own, NotAfter: m.file.expires()})
+			m.statuses.set(Status{Name: name, State: Own})
 		case !o.ACME:
 			m.statuses.set(Status{Name: name, State: NotAsked, Reason: "none is asked for"})
 		case reason != "":
@@ -160,7 +161,8 @@ func (m *Manager) Start(ctx context.Context) {
 	m.stop = stop
 	m.mu.Unlock()
 	if m.file != nil {
-		m.wg.Go(func() { m.file.watch(ctx, m.reloaded) })
+		m.file.warn(m.names)
+		m.wg.Go(func() { m.file.watch(ctx, func() { m.file.warn(m.names) }) })
 	}
 	if m.authority != nil {
 		for _, name := range m.asked {
@@ -169,12 +171,8 @@ func (m *Manager) Start(ctx context.Context) {
 	}
 }
 
-// reloaded notes that the operator's file has changed.
-func (m *Manager) reloaded() {
-	for _, name := range m.names {
-		m.statuses.set(Status{Name: name, State: Own, NotAfter: m.file.expires()})
-	}
-}
+// closeTime bounds Close. What is not finished then ends with the process.
+const closeTime = 5 * time.Second
 
 // Close ends what Start began. It may be called more than once.
 func (m *Manager) Close() {
@@ -185,9 +183,17 @@ func (m *Manager) Close() {
 	if stop != nil {
 		stop()
 	}
-	m.wg.Wait()
-	if m.authority != nil {
-		m.authority.close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		m.wg.Wait()
+		if m.authority != nil {
+			m.authority.close()
+		}
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTime):
 	}
 }
 
@@ -231,7 +237,18 @@ func (m *Manager) Challenge(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 }
 
 // Status tells how it is about each name.
-func (m *Manager) Status() []Status { return m.statuses.of(m.names) }
+func (m *Manager) Status() []Status {
+	all := m.statuses.of(m.names)
+	for i := range all {
+		switch status := &all[i]; {
+		case m.file != nil:
+			status.NotAfter, status.Reason = m.file.expires(), m.file.trouble(status.Name)
+		case m.authority != nil:
+			m.authority.complete(status)
+		}
+	}
+	return all
+}
 
 // isIP reports whether a name is an address.
 func isIP(name string) bool { return net.ParseIP(name) != nil }

@@ -23,6 +23,9 @@ import (
 // ways, which are seen alike by looking.
 const watchInterval = 5 * time.Second
 
+// maxFile bounds the operator's files. A chain of certificates has some KB.
+const maxFile = 1 << 20
+
 // file is the operator's own certificate.
 type file struct {
 	cert, key string // paths
@@ -46,6 +49,9 @@ func openFile(cert, key string, log zerolog.Logger) (*file, error) {
 
 // load reads the files. What was there before stays if they are of no use.
 func (f *file) load() error {
+	if f.seen.certSize > maxFile || f.seen.keySize > maxFile {
+		return errors.New("or its key is too large to be one")
+	}
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	var path *fs.PathError
 	switch {
@@ -64,6 +70,29 @@ func (f *file) load() error {
 }
 
 func (f *file) certificate() *tls.Certificate { return f.now.Load() }
+
+// trouble tells what browsers will not like about the certificate of a name; "" if there is nothing.
+func (f *file) trouble(name string) string {
+	leaf := f.certificate().Leaf
+	switch now := time.Now(); {
+	case now.After(leaf.NotAfter):
+		return "the certificate in your files has ended: renew it"
+	case now.Before(leaf.NotBefore):
+		return "the certificate in your files is not valid yet: look at this machine's clock"
+	case leaf.VerifyHostname(name) != nil:
+		return "the certificate in your files is for other names: get one for " + name
+	}
+	return ""
+}
+
+// warn tells the operator of such trouble.
+func (f *file) warn(names []string) {
+	for _, name := range names {
+		if trouble := f.trouble(name); trouble != "" {
+			f.log.Warn().Str("host", name).Str("cause", trouble).Msg("browsers will not trust the certificate")
+		}
+	}
+}
 
 func (f *file) expires() time.Time { return f.certificate().Leaf.NotAfter }
 

@@ -12,7 +12,7 @@ type State int
 const (
 	Waiting  State = iota // it is being asked for
 	Valid                 // an authority has given it
-	Failed                // the last attempt has failed; there may still be an older one
+	Failed                // the last attempt has failed; there may still be an older one, see NotAfter
 	Own                   // it is in the operator's files
 	NotAsked              // no authority is asked
 )
@@ -49,6 +49,9 @@ func (s *statuses) set(status Status) {
 	}
 	s.byName[status.Name] = status
 }
+
+// succeeded notes that an authority has given a certificate.
+func (s *statuses) succeeded(name string) { s.set(Status{Name: name, State: Valid}) }
 
 // failed notes a failure. It reports whether that is something new.
 func (s *statuses) failed(name, reason string) bool {

@@ -54,6 +54,9 @@ type Storage struct {
 	pool *pgxpool.Pool
 	log  zerolog.Logger
 
+	closing context.Context // ends with Close
+	end     context.CancelFunc
+
 	migrating chan struct{} // has room for the one that makes the tables
 	migrated  bool          // of who is in migrating
 
@@ -77,12 +80,15 @@ func Open(ctx context.Context, o Options) (*Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Storage{pool: pool, log: o.Log, migrating: make(chan struct{}, 1), held: make(map[string]*lease)}, nil
+	s := &Storage{pool: pool, log: o.Log, migrating: make(chan struct{}, 1), held: make(map[string]*lease)}
+	s.closing, s.end = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Close gives up the locks, and closes the connections. It may be called more than once.
 func (s *Storage) Close() {
 	s.giveUp()
+	s.end() // the pool waits for those who are at work
 	s.pool.Close()
 }
 
@@ -138,6 +144,7 @@ func makeSchema(ctx context.Context, conn *pgx.Conn) error {
 func (s *Storage) do(ctx context.Context, name string, run func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, waitTime)
 	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
