@@ -1,12 +1,22 @@
 package main
 
-import "sotto/shared/run"
+import (
+	"sotto/shared/run"
+	"sotto/shared/settings"
+)
 
 // advertised is where the relay of these settings is reached.
 func (c *Config) advertised() (run.Advertised, error) {
 	hosts, err := c.Hosts()
 	if err != nil {
 		return run.Advertised{}, err
+	}
+	onion, ok, err := settings.Onion("SMP_ONION_FILE", c.OnionFile)
+	if err != nil {
+		return run.Advertised{}, err
+	}
+	if ok {
+		hosts.Hosts = append(hosts.Hosts, onion)
 	}
 	return run.Advertised{
 		Server: hosts, Identity: c.identity(), Password: c.CreatePassword,

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,6 +36,18 @@ func TestAddressCommand(t *testing.T) {
 	}
 	if full := output(run.ExitOK, "address"); !strings.Contains(full, strings.TrimSpace(plain)) || !strings.Contains(full, "█") {
 		t.Error("address prints no code, or no address")
+	}
+	onion := filepath.Join(t.TempDir(), "hostname")
+	t.Setenv("SMP_ONION_FILE", onion)
+	if without := output(run.ExitOK, "address", "--plain"); without != plain {
+		t.Errorf("address --plain without the file prints %q", without)
+	}
+	const name = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion"
+	if err := os.WriteFile(onion, []byte(name+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if with := output(run.ExitOK, "address", "--plain"); !strings.HasSuffix(with, "@smp.example.org,"+name+"\n") {
+		t.Errorf("address --plain with an onion name prints %q", with)
 	}
 	output(run.ExitUsage, "address", "--loud")
 	output(run.ExitUsage, "dance")

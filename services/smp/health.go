@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"sotto/services/smp/internal/client"
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/address"
 	"sotto/shared/auth"
+	"sotto/shared/run"
 	"sotto/shared/settings"
+	"sotto/shared/site"
 	"sotto/shared/smp"
 )
 
@@ -38,16 +41,36 @@ func health(ctx context.Context, w io.Writer) error {
 	relay.Fingerprint = fingerprint[:]
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	if err := askForNothing(ctx, relay); err != nil {
+	dial := run.Dialer(cfg.ProxyProtocol)
+	if err := askForNothing(ctx, relay, client.Options{Dialer: dial}); err != nil {
 		return fmt.Errorf("the relay is not ready: %w", err)
 	}
-	_, err = fmt.Fprintln(w, "ready")
+	if _, err = fmt.Fprintln(w, "ready"); err != nil || cfg.FrontListen == "" {
+		return err
+	}
+	return cfg.certificateHealth(ctx, w, dial)
+}
+
+// certificateHealth tells if browsers have a reason to complain, which makes the relay no less ready.
+func (c *Config) certificateHealth(ctx context.Context, w io.Writer, dial site.Dial) error {
+	hosts, err := c.Hosts()
+	if err != nil {
+		return err
+	}
+	front, err := settings.Local(address.SMP, "SMP_FRONT_LISTEN", c.FrontListen)
+	if err != nil {
+		return err
+	}
+	at := net.JoinHostPort(string(front.Hosts[0]), front.Port)
+	if trouble := site.Trouble(ctx, dial, at, hosts); trouble != "" {
+		_, err = fmt.Fprintln(w, "note: "+trouble)
+	}
 	return err
 }
 
 // askForNothing subscribes to a queue that nobody has, and wants to be refused.
-func askForNothing(ctx context.Context, relay smp.Server) error {
-	c, err := client.Dial(ctx, relay, client.Options{})
+func askForNothing(ctx context.Context, relay smp.Server, options client.Options) error {
+	c, err := client.Dial(ctx, relay, options)
 	if err != nil {
 		return err
 	}

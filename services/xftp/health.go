@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"sotto/services/xftp/internal/client"
 	"sotto/shared/address"
 	"sotto/shared/auth"
+	"sotto/shared/run"
 	"sotto/shared/settings"
+	"sotto/shared/site"
 	"sotto/shared/xftp"
 )
 
@@ -37,16 +40,28 @@ func health(ctx context.Context, w io.Writer) error {
 	relay.Fingerprint = fingerprint[:]
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	if err := askForNothing(ctx, relay); err != nil {
+	dial := run.Dialer(cfg.ProxyProtocol)
+	if err := askForNothing(ctx, relay, client.Options{Dialer: dial}); err != nil {
 		return fmt.Errorf("the relay on port %s (XFTP_LISTEN) is not ready: %w", relay.Port, err)
 	}
-	_, err = fmt.Fprintln(w, "ready")
+	if _, err = fmt.Fprintln(w, "ready"); err != nil {
+		return err
+	}
+	hosts, err := cfg.Hosts()
+	if err != nil {
+		return err
+	}
+	// Browsers may have a reason to complain, which makes the relay no less ready.
+	at := net.JoinHostPort(string(relay.Hosts[0]), relay.Port)
+	if trouble := site.Trouble(ctx, dial, at, hosts); trouble != "" {
+		_, err = fmt.Fprintln(w, "note: "+trouble)
+	}
 	return err
 }
 
 // askForNothing acknowledges a chunk that nobody has, and wants to be refused.
-func askForNothing(ctx context.Context, relay address.Server) error {
-	c, err := client.Dial(ctx, relay, client.Options{})
+func askForNothing(ctx context.Context, relay address.Server, options client.Options) error {
+	c, err := client.Dial(ctx, relay, options)
 	if err != nil {
 		return err
 	}

@@ -230,17 +230,29 @@ func (s *Site) State() string {
 	return strings.Join(lines, "; ")
 }
 
-// Trouble is what is wrong with the certificate that a relay shows to browsers; nil if nothing is.
-//
-// It is found by a handshake with the port at this address, with the relay's own host name.
-func Trouble(ctx context.Context, at, name string) error {
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12}}
-	conn, err := dialer.DialContext(ctx, "tcp", at)
-	if err == nil {
-		return conn.Close()
+// Dial connects to an address.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Trouble tells what is wrong with the certificate that a relay shows to browsers; "" if nothing is, or if the relay has no
+// name that could be certified. It makes a handshake with the relay's port at this address.
+func Trouble(ctx context.Context, dial Dial, at string, server address.Server) string {
+	names := names(server)
+	if len(names) == 0 || names[0] == "localhost" {
+		return ""
 	}
-	if invalid, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("browsers do not trust the certificate of %s: %w", name, invalid.Err)
+	raw, err := dial(ctx, "tcp", at)
+	if err != nil {
+		return "the port for browsers does not answer: " + transport.Safe(err)
 	}
-	return fmt.Errorf("there is no certificate for browsers: %s", transport.Safe(err))
+	conn := tls.Client(raw, &tls.Config{ServerName: names[0], MinVersion: tls.VersionTLS12})
+	defer func() { _ = conn.Close() }()
+	err = conn.HandshakeContext(ctx)
+	var invalid *tls.CertificateVerificationError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &invalid):
+		return fmt.Sprintf("browsers do not trust the certificate of %s (%v); the log tells more", names[0], invalid.Err)
+	}
+	return "browsers cannot use the port for them: " + transport.Safe(err)
 }
