@@ -19,7 +19,7 @@ const (
 	// of the operator's own, which may hold for minutes.
 	publicInterval  = 10 * time.Minute
 	privateInterval = 10 * time.Second
-	// againTime is the pause after certmagic has given up, or the storage has failed.
+	// againTime is the longest pause after certmagic has given up, or the storage has failed.
 	againTime = 30 * time.Second
 	// renewalWindow is the part of a certificate's time that is left when it is renewed.
 	renewalWindow = 1.0 / 3
@@ -34,6 +34,7 @@ type authority struct {
 	quiet   net.Listener // see holdPort
 	answers chan struct{}
 	log     zerolog.Logger
+	again   time.Duration // pause after certmagic has given up, or the storage has failed
 	kept    *kept
 	tried   tried
 }
@@ -54,6 +55,10 @@ func newAuthority(m *Manager, o Options, directory string, roots *x509.CertPool,
 	if !public {
 		interval = privateInterval
 	}
+	if o.interval > 0 {
+		interval = o.interval
+	}
+	a.again = min(againTime, interval)
 	a.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return a.config, nil },
 		RenewCheckInterval: interval, Logger: log,
@@ -110,7 +115,7 @@ func (a *authority) manage(ctx context.Context, name string) {
 		a.failed(name, err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(againTime):
+		case <-time.After(a.again):
 		}
 	}
 }

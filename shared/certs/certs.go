@@ -43,6 +43,8 @@ type Options struct {
 	CertFile, KeyFile string
 	// Log takes what an operator acts on.
 	Log zerolog.Logger
+
+	interval time.Duration // how often certificates are looked at; 0: what fits the authority
 }
 
 // OptionError is a mistake of the operator's.
