@@ -182,7 +182,7 @@ func (d *Door) handle(conn net.Conn) {
 func read(conn net.Conn) (hello, *transport.Replay, error) {
 	g := room.Get().(*greeting)
 	defer func() {
-		*g = greeting{} // another connection's hello begins with nothing
+		g.reset()
 		room.Put(g)
 	}()
 	if err := conn.SetReadDeadline(time.Now().Add(helloTime)); err != nil {

@@ -60,6 +60,9 @@ type greeting struct {
 	length  int // bytes of message that are there
 }
 
+// reset makes the room that of another connection.
+func (g *greeting) reset() { g.read, g.record, g.taken, g.length = 0, 0, 0, 0 }
+
 // readHello reads a ClientHello from r. What was read is in g then, also with an error, and may go beyond the message.
 func (g *greeting) readHello(r io.Reader) (hello, error) {
 	for {
@@ -156,17 +159,17 @@ func parseHello(message []byte) (hello, error) {
 	if !s.ReadUint16LengthPrefixed(&extensions) || !s.Empty() {
 		return h, errMalformed
 	}
-	seen := make(map[uint16]bool)
+	var name, alpn bool
 	for !extensions.Empty() {
 		var kind uint16
 		var body cryptobyte.String
-		if !extensions.ReadUint16(&kind) || !extensions.ReadUint16LengthPrefixed(&body) || seen[kind] {
+		if !extensions.ReadUint16(&kind) || !extensions.ReadUint16LengthPrefixed(&body) {
 			return h, errMalformed
 		}
-		seen[kind] = true
-		if !h.take(kind, body) {
+		if kind == extensionName && name || kind == extensionALPN && alpn || !h.take(kind, body) {
 			return h, errMalformed
 		}
+		name, alpn = name || kind == extensionName, alpn || kind == extensionALPN
 	}
 	return h, nil
 }

@@ -22,7 +22,11 @@ func measureLone(ctx context.Context, s *settings, t *load.Table) (err error) {
 	if err := load.Execute(ctx, u.Database.URL, referenceTable); err != nil {
 		return err
 	}
-	p, err := newPair(ctx, u.Relay)
+	at, err := u.Server()
+	if err != nil {
+		return err
+	}
+	p, err := newPair(ctx, at)
 	if err != nil {
 		return err
 	}

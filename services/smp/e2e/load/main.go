@@ -44,10 +44,18 @@ func (s *settings) phases() []load.Phase {
 		{Name: "lone", Limit: 5 * time.Minute, Measure: measure(measureLone)},
 		{Name: "idle", Limit: 15 * time.Minute, Measure: measure(measureIdle)},
 		{Name: "stored", Limit: 20 * time.Minute, Measure: measure(measureStored)},
+		{Name: "door", Limit: 10 * time.Minute, Measure: measure(measureDoor)},
 	}
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == bareCommand {
+		if err := serveBareTLS(); err != nil {
+			fmt.Fprintf(os.Stderr, "load: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	s, err := parseFlags(os.Args[1:])
@@ -68,7 +76,7 @@ func parseFlags(args []string) (*settings, error) {
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.BoolVar(&s.short, "short", false, "a tenth of everything, in about a minute")
 	f.StringVar(&s.bench.Binary, "relay", "", "the relay's binary; it is compiled if none is given")
-	f.StringVar(&s.chosen, "phases", "traffic,lone,idle,stored", "what to measure")
+	f.StringVar(&s.chosen, "phases", "traffic,lone,idle,stored,door", "what to measure")
 	f.IntVar(&s.pairs, "pairs", 128, "senders, each with a recipient")
 	f.IntVar(&s.seconds, "seconds", 20, "of traffic to measure, and of the reference before and after it")
 	f.IntVar(&s.lone, "lone", 400, "messages to send one by one")

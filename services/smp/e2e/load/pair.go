@@ -39,12 +39,17 @@ type pair struct {
 // errProfile: the connection is not what an app's would be.
 var errProfile = errors.New("the connection is not as that of an app: TLS 1.3, ChaCha20-Poly1305, X25519, block encryption")
 
-// connect connects a client as apps do.
+// connect connects a client to the relay as apps do.
 func connect(ctx context.Context, r *relay.Relay) (*client.Client, error) {
 	server, err := r.Server()
 	if err != nil {
 		return nil, err
 	}
+	return connectAt(ctx, server)
+}
+
+// connectAt connects by way of another port than the relay's own.
+func connectAt(ctx context.Context, server smp.Server) (*client.Client, error) {
 	c, err := client.Dial(ctx, server, client.Options{EventBuffer: 4})
 	if err != nil {
 		return nil, err
@@ -66,13 +71,13 @@ func checkProfile(c *client.Conn) error {
 }
 
 // newPair connects both and makes the queue, secured with an Ed25519 key.
-func newPair(ctx context.Context, r *relay.Relay) (*pair, error) {
+func newPair(ctx context.Context, at smp.Server) (*pair, error) {
 	p := &pair{key: auth.NewEd25519(), sentAt: make(chan time.Time, window)}
 	var err error
-	if p.recipient, err = connect(ctx, r); err != nil {
+	if p.recipient, err = connectAt(ctx, at); err != nil {
 		return nil, err
 	}
-	if p.sender, err = connect(ctx, r); err != nil {
+	if p.sender, err = connectAt(ctx, at); err != nil {
 		return nil, err
 	}
 	p.queue, err = p.recipient.NewQueue(ctx, client.QueueOptions{Mode: smp.ModeMessaging, Subscribe: true})

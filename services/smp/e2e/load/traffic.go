@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sotto/shared/load"
+	"sotto/shared/smp"
 )
 
 // warmUp is traffic before what is measured.
@@ -25,7 +26,11 @@ func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error)
 	if err != nil {
 		return err
 	}
-	measured, err := traffic(ctx, s, u, d)
+	at, err := u.Server()
+	if err != nil {
+		return err
+	}
+	measured, err := traffic(ctx, s, u, at, d)
 	if err != nil {
 		return err
 	}
@@ -75,8 +80,8 @@ type measurement struct {
 	used           load.Used
 }
 
-// traffic runs the pairs.
-func traffic(ctx context.Context, s *settings, u *load.Relay, d time.Duration) (*measurement, error) {
+// traffic runs the pairs, whose clients connect to this address.
+func traffic(ctx context.Context, s *settings, u *load.Relay, at smp.Server, d time.Duration) (*measurement, error) {
 	pairs := make([]*pair, s.pairs)
 	defer func() {
 		for _, p := range pairs {
@@ -87,7 +92,7 @@ func traffic(ctx context.Context, s *settings, u *load.Relay, d time.Duration) (
 	}()
 	for i := range pairs {
 		var err error
-		if pairs[i], err = newPair(ctx, u.Relay); err != nil {
+		if pairs[i], err = newPair(ctx, at); err != nil {
 			return nil, fmt.Errorf("connect a pair: %w", err)
 		}
 	}

@@ -3,17 +3,13 @@ package main
 //lint:file-ignore SA1019 net/http speaks HTTP/2 only where ALPN says h2; here it is spoken whatever ALPN says. Spec: xftp.md 3.3
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -21,6 +17,7 @@ import (
 	"sotto/services/xftp/internal/client"
 	"sotto/shared/address"
 	"sotto/shared/identity"
+	"sotto/shared/load"
 	"sotto/shared/transport"
 	"sotto/shared/xftp"
 )
@@ -54,11 +51,7 @@ func serveBare() error {
 	fingerprint := id.Fingerprint()
 	s := address.Server{Scheme: address.XFTP, Fingerprint: fingerprint[:], Hosts: []address.Host{"127.0.0.1"}}
 	_, s.Port, _ = net.SplitHostPort(ln.Addr().String())
-	fmt.Println(s.String())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = ln.Close()
-	}()
+	load.BeChild(s.String(), func() { _ = ln.Close() })
 	profile := transport.NewFileTLS(id, []string{xftp.ALPN}, nil)
 	for {
 		raw, err := ln.Accept()
@@ -98,41 +91,17 @@ func newBareHandler() http.Handler {
 	})
 }
 
-// bare is a reference server that runs.
-type bare struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	at    address.Server
-}
-
-func startBare(ctx context.Context) (*bare, error) {
-	self, err := os.Executable()
+// startBare starts the reference.
+func startBare(ctx context.Context) (*load.Child, address.Server, error) {
+	child, err := load.StartChild(ctx, bareCommand)
 	if err != nil {
-		return nil, err
+		return nil, address.Server{}, err
 	}
-	b := &bare{cmd: exec.CommandContext(ctx, self, bareCommand)}
-	if b.stdin, err = b.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := b.cmd.StdoutPipe()
+	at, err := address.Parse(address.XFTP, child.Line)
 	if err != nil {
-		return nil, err
+		err = errors.Join(err, child.End())
 	}
-	if err := b.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err == nil {
-		b.at, err = address.Parse(address.XFTP, strings.TrimSpace(line))
-	}
-	if err != nil {
-		return nil, errors.Join(err, b.end())
-	}
-	return b, nil
-}
-
-func (b *bare) end() error {
-	return errors.Join(b.stdin.Close(), b.cmd.Wait())
+	return child, at, err
 }
 
 // bareClient moves chunks to and from the reference.

@@ -29,8 +29,12 @@ type settings struct {
 }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == bareCommand {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == bareCommand:
 		fatal(serveBare())
+		return
+	case len(os.Args) == 3 && os.Args[1] == doorCommand:
+		fatal(serveDoor(os.Args[2]))
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -57,7 +61,7 @@ func parseFlags(args []string) (*settings, error) {
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	short := f.Bool("short", false, "a tenth of everything, in about a minute")
 	f.StringVar(&s.bench.Binary, "relay", "", "the relay's binary; it is compiled if none is given")
-	f.StringVar(&s.chosen, "phases", "transfer,memory", "what to measure")
+	f.StringVar(&s.chosen, "phases", "transfer,memory,door", "what to measure")
 	f.IntVar(&s.seconds, "seconds", 10, "for each figure of throughput")
 	f.IntVar(&s.uploads, "uploads", 64, "at a time, for the measurement of memory")
 	if err := f.Parse(args); err != nil {
@@ -77,6 +81,7 @@ func (s *settings) phases() []load.Phase {
 	return []load.Phase{
 		{Name: "transfer", Limit: 15 * time.Minute, Measure: s.measureTransfer},
 		{Name: "memory", Limit: 5 * time.Minute, Measure: s.measureMemory},
+		{Name: "door", Limit: 5 * time.Minute, Measure: s.measureDoor},
 	}
 }
 

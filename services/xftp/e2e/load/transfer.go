@@ -29,14 +29,14 @@ func (s *settings) measureTransfer(ctx context.Context, t *load.Table) (err erro
 	if err != nil {
 		return err
 	}
-	b, err := startBare(ctx)
+	bare, bareAt, err := startBare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.end()) }()
+	defer func() { err = errors.Join(err, bare.End()) }()
 	for _, width := range widths {
 		load.Progress("%d at a time", width)
-		if err := s.measureWidth(ctx, t, r, at, b.at, width); err != nil {
+		if err := s.measureWidth(ctx, t, r, at, bareAt, width); err != nil {
 			return fmt.Errorf("%d at a time: %w", width, err)
 		}
 	}

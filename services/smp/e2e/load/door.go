@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sotto/shared/load"
+	"sotto/shared/relay"
+	"sotto/shared/smp"
+)
+
+const (
+	// bareCommand makes this program a server that does nothing but TLS handshakes.
+	bareCommand = "bare-tls"
+	// doorAim is the part of the direct way that the front door should leave, and handshakeAim that of a bare listener.
+	doorAim      = 0.95
+	handshakeAim = 0.9
+	// turns is how often each way is measured: the machine is not the same from one moment to the next.
+	turns = 3
+	// shakers is how many clients make handshakes at a time.
+	shakers = 16
+	// webName is what clients ask for that want pages.
+	webName = "relay.example"
+)
+
+// serveBareTLS accepts, makes handshakes, and closes.
+func serveBareTLS() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{webName}, NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"h2", "http/1.1"},
+	})
+	if err != nil {
+		return err
+	}
+	load.BeChild(ln.Addr().String(), func() { _ = ln.Close() })
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return nil
+		}
+		go func() {
+			_ = conn.(*tls.Conn).Handshake()
+			_, _ = conn.Read(make([]byte, 1)) // until the client goes
+			_ = conn.Close()
+		}()
+	}
+}
+
+// measureDoor measures what the front door costs messages and handshakes.
+func measureDoor(ctx context.Context, s *settings, t *load.Table) (err error) {
+	port, err := relay.FreePort()
+	if err != nil {
+		return err
+	}
+	u, err := s.bench.Start(ctx, "SMP_FRONT_LISTEN=127.0.0.1:"+port, "SMP_ACME=false")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.End()) }()
+	direct, err := u.Server()
+	if err != nil {
+		return err
+	}
+	through := direct
+	through.Port = port
+	t.Heading("Front door: %d senders and recipients, then %d clients that make handshakes", s.pairs, shakers)
+	if err := doorTraffic(ctx, s, t, u, direct, through); err != nil {
+		return err
+	}
+	bare, err := load.StartChild(ctx, bareCommand)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bare.End()) }()
+	return doorHandshakes(ctx, s, t, bare.Line, "127.0.0.1:"+port)
+}
+
+// doorTraffic compares messages through the door with those that go to the relay's own port.
+func doorTraffic(ctx context.Context, s *settings, t *load.Table, u *load.Relay, direct, through smp.Server) error {
+	var rates [2]float64
+	d := max(time.Duration(s.seconds)*time.Second/turns, time.Second)
+	for range turns {
+		for i, at := range []smp.Server{direct, through} {
+			m, err := traffic(ctx, s, u, at, d)
+			if err != nil {
+				return err
+			}
+			rates[i] += m.rate / turns
+		}
+	}
+	t.Add("delivered and acknowledged: direct, through the door", "%.0f/s, %.0f/s", rates[0], rates[1])
+	ratio := rates[1] / rates[0]
+	t.Aimed("  of the direct way", ratio >= doorAim, fmt.Sprintf("at least %.2f", doorAim), "%.2f", ratio)
+	return nil
+}
+
+// doorHandshakes compares handshakes with those of a listener that does nothing else.
+func doorHandshakes(ctx context.Context, s *settings, t *load.Table, bare, door string) error {
+	var rates [2]float64
+	d := max(time.Duration(s.seconds)*time.Second/turns, time.Second)
+	for range turns {
+		for i, at := range []string{bare, door} {
+			rate, err := handshakes(ctx, at, d)
+			if err != nil {
+				return err
+			}
+			rates[i] += rate / turns
+		}
+	}
+	t.Add("handshakes: bare Go TLS listener, front door", "%.0f/s, %.0f/s", rates[0], rates[1])
+	ratio := rates[1] / rates[0]
+	t.Aimed("  of the bare listener", ratio >= handshakeAim, fmt.Sprintf("at least %.2f", handshakeAim), "%.2f", ratio)
+	return nil
+}
+
+// handshakes makes handshakes as browsers do, one after the other in each of many clients, and returns how many in a second.
+func handshakes(ctx context.Context, at string, d time.Duration) (float64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var n atomic.Int64
+	var all sync.WaitGroup
+	began := time.Now()
+	for range shakers {
+		all.Go(func() {
+			for time.Since(began) < d && ctx.Err() == nil {
+				if err := shakeOnce(ctx, at); err != nil {
+					cancel(err)
+					return
+				}
+				n.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return float64(n.Load()) / time.Since(began).Seconds(), context.Cause(ctx)
+}
+
+// shakeOnce makes one handshake.
+func shakeOnce(ctx context.Context, at string) error {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return err
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // thousands of closed connections would use up the ports
+	}
+	defer raw.Close()
+	return tls.Client(raw, &tls.Config{ServerName: webName, InsecureSkipVerify: true}).HandshakeContext(ctx)
+}
