@@ -32,7 +32,7 @@ BENCH_PG  = SOTTO_POSTGRES_OPTIONS="-c max_connections=300" $(LOCAL_PG) .data/be
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race e2e bench fuzz lint fmt modules image up down smoke clean go
+.PHONY: help run build test race e2e bench fuzz lint fmt modules image up down smoke tor clean go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,7 +89,7 @@ lint: go ## vet, staticcheck, gofumpt, govulncheck, shellcheck
 	  fi; \
 	done
 	@if command -v shellcheck >/dev/null; then \
-	  echo "lint: shellcheck"; shellcheck .ci/run .ci/fuzz docker/*.sh docker/postgres/*.sh; \
+	  echo "lint: shellcheck"; shellcheck .ci/run .ci/fuzz docker/*.sh docker/*/*.sh; \
 	else echo "lint: shellcheck was skipped: it is not installed"; fi
 
 fmt: go ## format the Go code
@@ -116,8 +116,11 @@ up: ## start the stack in the background and print the relays' addresses
 down: ## stop the stack; its data stay
 	docker compose down
 
-smoke: ## check the stack: start it on ports 15223 and 15443, use it, kill parts of it, remove it
+smoke: ## check the stack on loopback ports from 15080 on: use it, kill parts of it, upgrade to it, remove it
 	@docker/smoke.sh
+
+tor: build ## check an onion service for both relays, in a Tor network of its own on this machine
+	@docker/tor/test.sh
 
 clean: ## remove what was compiled; data stay
 	rm -rf bin
