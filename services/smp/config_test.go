@@ -55,6 +55,14 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"password empty":   {map[string]string{"SMP_CREATE_PASSWORD_FILE": empty}, "SMP_CREATE_PASSWORD_FILE"},
 		"half an identity": {map[string]string{"SMP_CERT": "server.crt"}, "SMP_CA_CERT"},
 		"log format":       {map[string]string{"SMP_LOG_FORMAT": "xml"}, "SMP_LOG_FORMAT"},
+		"front door":       {map[string]string{"SMP_FRONT_LISTEN": "443"}, "SMP_FRONT_LISTEN"},
+		"no front door":    {map[string]string{"SMP_FILE_RELAY": "xftp:443"}, "SMP_FRONT_LISTEN"},
+		"file relay":       {map[string]string{"SMP_FRONT_LISTEN": ":443", "SMP_FILE_RELAY": "xftp"}, "SMP_FILE_RELAY"},
+		"only its inside":  {map[string]string{"SMP_FILE_RELAY_INNER": "xftp:8443"}, "SMP_FILE_RELAY"},
+		"only its name":    {map[string]string{"SMP_FILE_HOST": "xftp.example"}, "SMP_FILE_RELAY"},
+		"half a web cert":  {map[string]string{"SMP_WEB_CERT": "web.crt"}, "SMP_WEB_KEY"},
+		"plain HTTP":       {map[string]string{"SMP_HTTP_LISTEN": "80"}, "SMP_HTTP_LISTEN"},
+		"ACME":             {map[string]string{"SMP_ACME": "maybe"}, "SMP_ACME"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			setOnly(t, c.settings)

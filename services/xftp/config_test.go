@@ -62,6 +62,9 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"half an identity":   {map[string]string{"XFTP_KEY": "server.key"}, "XFTP_CA_CERT"},
 		"half a certificate": {map[string]string{"XFTP_WEB_CERT": "web.crt"}, "XFTP_WEB_KEY"},
 		"log format":         {map[string]string{"XFTP_LOG_FORMAT": "xml"}, "XFTP_LOG_FORMAT"},
+		"inner port":         {map[string]string{"XFTP_INNER_LISTEN": "8443"}, "XFTP_INNER_LISTEN"},
+		"pages from nowhere": {map[string]string{"XFTP_PAGES_FROM": "smp:8080", "XFTP_PAGES_HOST": "a.example"}, "XFTP_PAGES_FROM"},
+		"pages of nobody":    {map[string]string{"XFTP_PAGES_FROM": "http://smp:8080"}, "XFTP_PAGES_HOST"},
 		"no time to upload":  {map[string]string{"XFTP_UPLOAD_TIMEOUT": "0"}, "XFTP_UPLOAD_TIMEOUT"},
 	} {
 		t.Run(name, func(t *testing.T) {

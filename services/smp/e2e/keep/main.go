@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"os/signal"
 	"syscall"
 	"time"
@@ -39,5 +40,5 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 2 && args[0] == "receive":
 		return receive(ctx, args[1])
 	}
-	return errors.New("usage:\n" + usage)
+	return errors.New("usage:\n" + strings.TrimSpace(usage))
 }
