@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
