@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs Tor with one onion service for the relays. Settings, with their defaults:
 #
-#   TOR_TARGETS   5223=smp:5223 443=smp:443   where each port of the service leads
-#   TOR_DATA      /var/lib/tor                keys, which are the onion name; for Tor alone
-#   TOR_NAMES     /onion                      gets a copy of the file with the name, for the relays; no keys
-#   TOR_CONFIG    /etc/tor/torrc              what else Tor is told
+#   TOR_TARGETS         5223=smp:5223 443=smp:443   where each port of the service leads
+#   TOR_PROXY_PROTOCOL  false                       true: each connection begins with a PROXY header, as from a proxy
+#   TOR_DATA            /var/lib/tor                keys, which are the onion name; for Tor alone
+#   TOR_NAMES           /onion                      gets a copy of the file with the name, for the relays; no keys
+#   TOR_CONFIG          /etc/tor/torrc              what else Tor is told
 #
 # Tor looks up the relays' names once, and a container that is made anew may have another address. So this looks them up
 # from time to time, and tells Tor when they have changed.
@@ -32,6 +33,7 @@ configure() {
   {
     cat "$config"
     printf 'DataDirectory %s\nHiddenServiceDir %s/onion\nHiddenServiceVersion 3\n%s\n' "$data" "$data" "$1"
+    if [ "${TOR_PROXY_PROTOCOL:-}" = true ]; then echo 'HiddenServiceExportCircuitID haproxy'; fi
   } >"$torrc"
 }
 

@@ -193,7 +193,7 @@ ready() { "bin/$1" health >/dev/null 2>&1; }
 start_service() {
   mkdir "$dir/service" "$dir/names"
   { cat docker/tor/torrc; common; } >"$dir/service.torrc"
-  TOR_TARGETS="5223=localhost:$smp 443=localhost:$door" TOR_DATA=$dir/service TOR_NAMES=$dir/names \
+  TOR_TARGETS="5223=127.0.0.1:$smp 443=127.0.0.1:$door" TOR_DATA=$dir/service TOR_NAMES=$dir/names \
     TOR_CONFIG=$dir/service.torrc start service docker/tor/entrypoint.sh
 }
 
