@@ -19,12 +19,14 @@ var problems = map[string]string{
 	"dns": "the certificate authority finds no DNS entry for NAME: add an A or AAAA entry with this machine's address",
 	"rateLimited": "the certificate authority has had too many requests for NAME: wait, some hours or a week, or try " +
 		"ACME_DIRECTORY=staging meanwhile",
-	"caa":                     "a CAA entry in the DNS of NAME forbids this certificate authority: add it there, or remove the entry",
-	"rejectedIdentifier":      "the certificate authority gives no certificates for NAME: use another name, or your own certificate in WEB_CERT",
-	"invalidContact":          "the certificate authority does not take the e-mail address: mend ACME_EMAIL",
-	"unsupportedContact":      "the certificate authority does not take the e-mail address: mend ACME_EMAIL",
-	"externalAccountRequired": "the certificate authority wants an account made beforehand: set ACME_DIRECTORY to one that does not",
-	"serverInternal":          "the certificate authority has trouble of its own: nothing to do but wait",
+	"caa": "a CAA entry in the DNS of NAME forbids this certificate authority: add it there, or remove the entry",
+	"rejectedIdentifier": "the certificate authority gives no certificates for NAME: use another name, or your own " +
+		"certificate in WEB_CERT",
+	"invalidContact":     "the certificate authority does not take the e-mail address: mend ACME_EMAIL",
+	"unsupportedContact": "the certificate authority does not take the e-mail address: mend ACME_EMAIL",
+	"externalAccountRequired": "the certificate authority wants an account made beforehand: set ACME_DIRECTORY to one " +
+		"that does not",
+	"serverInternal": "the certificate authority has trouble of its own: nothing to do but wait",
 }
 
 // outcomes are what an authority got when it asked NAME, in place of the right answer, by the end of the problem's type.
@@ -125,9 +127,9 @@ func (a *authority) complaint(name string, problem acme.Problem) string {
 	if len(words) == 0 {
 		return "the certificate authority refuses, with the problem " + printable(kinds[0])
 	}
-	return "the certificate authority asks " + name + " and gets no right answer (" + strings.Join(words, ", ") + "): let ports 80 " +
-		"and 443 of the internet lead to this relay, check that the DNS entries, A and AAAA, are this machine's, and that no " +
-		"proxy in front of this relay ends TLS"
+	return "the certificate authority asks " + name + " and gets no right answer (" + strings.Join(words, ", ") + "): let ports " +
+		"80 and 443 of the internet lead to this relay, check that the DNS entries, A and AAAA, are this machine's, and that " +
+		"no proxy in front of this relay ends TLS"
 }
 
 // maxKind bounds what is told of a problem that is not known.

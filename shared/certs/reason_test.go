@@ -25,7 +25,7 @@ func TestReasons(t *testing.T) {
 		says []string
 	}{
 		"DNS":        {problem("dns"), []string{"no DNS entry for relay.example", "add an A or AAAA entry"}},
-		"connection": {problem("connection"), []string{"no connection", "let ports 80 and 443"}},
+		"connection": {problem("connection"), []string{"no connection", "80 and 443 of the internet"}},
 		"proxy":      {problem("unauthorized"), []string{"no answer of this relay", "proxy"}},
 		"CAA":        {problem("caa"), []string{"CAA entry", "remove the entry"}},
 		"limit":      {fmt.Errorf("[relay.example] %w", problem("rateLimited")), []string{"too many requests", "wait"}},

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -101,6 +102,21 @@ func Start(t testing.TB, o Options) *Authority {
 	if o.Validity == 0 {
 		o.Validity = 90 * 24 * time.Hour
 	}
+	for range tries {
+		if a := start(t, dir, o); a != nil {
+			return a
+		}
+	}
+	t.Fatal("the authority does not start")
+	return nil
+}
+
+// tries to start the programs: between the choice of a free port and its use somebody else may take it.
+const tries = 3
+
+// start starts both programs; nil: one of them has ended at once.
+func start(t testing.TB, dir string, o Options) *Authority {
+	t.Helper()
 	at, management, dns := "127.0.0.1:"+FreePort(t), "127.0.0.1:"+FreePort(t), "127.0.0.1:"+FreePort(t)
 	files := t.TempDir()
 	a := &Authority{
@@ -109,10 +125,12 @@ func Start(t testing.TB, o Options) *Authority {
 	a.client = a.makeCertificate(t, filepath.Join(files, "pebble.key"))
 	config := filepath.Join(files, "pebble.json")
 	writeConfig(t, config, o, at, management, a.RootsFile, filepath.Join(files, "pebble.key"))
-	run(t, filepath.Join(dir, "pebble-challtestsrv"), "-dnsserver", dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "",
-		"-management", "127.0.0.1:"+FreePort(t), "-defaultIPv4", o.Address, "-defaultIPv6", "")
-	run(t, filepath.Join(dir, "pebble"), "-config", config, "-dnsserver", dns)
-	a.wait(t)
+	names := run(t, filepath.Join(dir, "pebble-challtestsrv"), "-dnsserver", dns, "-http01", "", "-https01", "", "-tlsalpn01", "",
+		"-doh", "", "-management", "127.0.0.1:"+FreePort(t), "-defaultIPv4", o.Address, "-defaultIPv6", "")
+	authority := run(t, filepath.Join(dir, "pebble"), "-config", config, "-dnsserver", dns)
+	if !a.wait(t, names, authority) {
+		return nil
+	}
 	return a
 }
 
@@ -180,8 +198,8 @@ func writeConfig(t testing.TB, path string, o Options, at, management, cert, key
 	}
 }
 
-// run starts a program that ends with the test.
-func run(t testing.TB, path string, args ...string) {
+// run starts a program that ends with the test. What it returns is closed when it has ended.
+func run(t testing.TB, path string, args ...string) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -194,28 +212,48 @@ func run(t testing.TB, path string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	t.Cleanup(func() {
 		cancel()
-		_ = cmd.Wait()
+		<-ended
 		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
 			t.Logf("%s:\n%s", filepath.Base(path), text)
 		}
 		_ = log.Close()
 	})
+	return ended
 }
 
-// wait waits until the authority answers.
-func (a *Authority) wait(t testing.TB) {
+// wait waits until the authority answers, and its management too; false: a program has ended.
+func (a *Authority) wait(t testing.TB, names, authority <-chan struct{}) bool {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(startTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		var resp *http.Response
-		if resp, err = a.client.Get(a.Directory); err == nil {
-			_ = resp.Body.Close()
-			return
+	for end := time.Now().Add(startTime); time.Now().Before(end); {
+		if err = errors.Join(a.answers(a.Directory), a.answers("https://"+a.management+"/roots/0")); err == nil {
+			return true
+		}
+		select {
+		case <-names:
+			return false
+		case <-authority:
+			return false
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	t.Fatalf("the authority does not answer: %v", err)
+	return false
+}
+
+func (a *Authority) answers(url string) error {
+	resp, err := a.client.Get(url)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 // Roots are those that its certificates lead to.
