@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tests the onion service: a Tor network of its own on this machine, with three authorities and three relays, both of our
-# relays behind the entrypoint of the image, and clients that reach them by the onion name. Nothing leaves the machine.
-# It takes one to three minutes, most of it until a new network trusts itself.
+# Tests the onion service: a Tor network of its own on this machine, with three authorities and three relays, both of
+# our relays behind the entrypoint of the image, and clients that reach them by the onion name. Nothing leaves the
+# machine. It takes one to three minutes, most of it until a new network trusts itself.
 #
 # SOTTO_TOR_PORT (28100) is the first of forty ports to use. Needs Debian's packages tor and socat, which root gets.
 set -euo pipefail
