@@ -89,8 +89,9 @@ lint: go ## vet, staticcheck, gofumpt, govulncheck, shellcheck
 	  fi; \
 	done
 	@if command -v shellcheck >/dev/null; then \
-	  echo "lint: shellcheck"; shellcheck .ci/run .ci/fuzz docker/*.sh docker/*/*.sh; \
+	  echo "lint: shellcheck"; shellcheck .ci/run .ci/fuzz docker/*.sh docker/*/*.sh docs/systemd/*.sh; \
 	else echo "lint: shellcheck was skipped: it is not installed"; fi
+	@echo "lint: units of systemd"; docs/systemd/check.sh
 
 fmt: go ## format the Go code
 	@$(GO) run $(GOFUMPT) -w shared services
