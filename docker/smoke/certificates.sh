@@ -111,7 +111,7 @@ two_names() {
 certified() {
   local name
   for name in smp xftp; do
-    until_true 60 "$name.test has a certificate, and a page with its address" shows $name.test / "$name://"
+    until_true 150 "$name.test has a certificate, and a page with its address" shows $name.test / "$name://"
     step "$name.test has a certificate, and a page with its address"
   done
 }
@@ -134,7 +134,7 @@ one_name() {
   step "starting the stack for one.test"
   export SMP_HOST=one.test
   up
-  until_true 60 "one.test has a certificate, and a page with the message relay's address" shows one.test / smp://
+  until_true 150 "one.test has a certificate, and a page with the message relay's address" shows one.test / smp://
   until_true 20 "one.test has a page with the file relay's address" shows one.test /files xftp://
   step "one.test has a certificate, and pages of both relays"
   learn
