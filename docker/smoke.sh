@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the stack as people get it, on loopback ports from 15080 to 15447, and removes all it made. It needs Docker with
+# Checks the stack as people get it, on loopback ports from 15080 to 15448, and removes all it made. It needs Docker with
 # Compose, Go, curl and openssl, and takes some minutes. Names of parts as arguments run these alone:
 #
 #   images        builds the images; they are small, and run as an ordinary user on a read-only filesystem

@@ -10,8 +10,8 @@ part_images() {
   step "built in $((SECONDS - start)) s"
   for name in smp xftp; do
     size=$(docker image inspect --format '{{.Size}}' "sotto-$name")
-    step "the image of $name has $((size / 100000))e5 bytes, and is for $(docker image inspect --format '{{.Os}}/{{.Architecture}}' "sotto-$name")"
-    [ "$size" -le $most ] || die "which is more than $most bytes"
+    step "the image of $name has $((size / 1000000)) MB, and is for $(docker image inspect --format '{{.Os}}/{{.Architecture}}' "sotto-$name")"
+    [ "$size" -le $most ] || die "which is more than $((most / 1000000)) MB"
   done
 }
 
