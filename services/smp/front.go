@@ -34,7 +34,7 @@ func (c *Config) openFront(ctx context.Context, server address.Server, id *ident
 	}
 	s, err := site.Open(ctx, site.Options{
 		Prefix: prefix, Web: c.Web, Information: c.Information, Server: server, Facts: c.facts(server, files),
-		DatabaseURL: c.DatabaseURL, Public: c.FrontListen != "", Log: log,
+		DatabaseURL: c.DatabaseURL, Public: c.FrontListen != "", Also: files, Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -39,6 +39,8 @@ type Options struct {
 	DatabaseURL string
 	// Public: the port for HTTPS is the one that everybody expects, so a certificate authority can find it.
 	Public bool
+	// Also are names of another relay, whose browsers come to this relay's port for plain HTTP too.
+	Also []string
 	// Handler makes the handler of requests out of the pages; nil: they are it.
 	Handler func(pages http.Handler) http.Handler
 	// Log takes what an operator acts on.
@@ -159,7 +161,7 @@ var limits = transport.Limits{Connections: 1000, Handshakes: 1000}
 
 // openPorts opens the ports for plain HTTP.
 func (s *Site) openPorts(ctx context.Context, o Options) error {
-	redirect := s.certs.HTTP(certs.Redirect(s.names, ""))
+	redirect := s.certs.HTTP(certs.Redirect(append(s.Names(), o.Also...), ""))
 	for _, port := range []struct {
 		setting string
 		at      []string

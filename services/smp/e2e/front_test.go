@@ -126,12 +126,14 @@ func TestFrontDoor(t *testing.T) {
 		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 		request, err := http.NewRequestWithContext(bounded(t), http.MethodGet, "http://"+s.plain+"/a", nil)
 		must(t, "request", err)
-		request.Host = "smp.example"
-		resp, err := client.Do(request)
-		must(t, "get", err)
-		_ = resp.Body.Close()
-		if to := resp.Header.Get("Location"); to != "https://smp.example/a" {
-			t.Errorf("%s, led to %q", resp.Status, to)
+		for _, host := range []string{"smp.example", "xftp.example"} {
+			request.Host = host
+			resp, err := client.Do(request)
+			must(t, "get", err)
+			_ = resp.Body.Close()
+			if to := resp.Header.Get("Location"); to != "https://"+host+"/a" {
+				t.Errorf("%s, led to %q", resp.Status, to)
+			}
 		}
 	})
 	t.Run("the file relay is killed", func(t *testing.T) {
