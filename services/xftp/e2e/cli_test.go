@@ -17,7 +17,7 @@ func TestBanner(t *testing.T) {
 		t.Errorf("it starts with %d lines", n)
 	}
 	for _, word := range []string{
-		"127.0.0.1:" + r.Port, "xftp://", "postgres", "0 bytes used of 1.5 TB, kept for 48h", "those who know the password", "XFTP_WEB_CERT",
+		"127.0.0.1:" + r.Port, "xftp://", "postgres", "0 bytes used of 1.5 TB, kept for 48h", "those who know the password", "none that browsers trust",
 	} {
 		if !strings.Contains(said, word) {
 			t.Errorf("%q is not said", word)
