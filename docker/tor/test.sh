@@ -42,6 +42,21 @@ unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
 umask 077 # Tor insists on it
 dir=$(mktemp -d) pids=()
 
+# end_all ends all that runs. Authorities do not always heed SIGTERM while they vote.
+end_all() {
+  local pid tries=50
+  [ ${#pids[@]} -gt 0 ] || return 0
+  kill -TERM "${pids[@]}" 2>/dev/null || true
+  for pid in "${pids[@]}"; do
+    while kill -0 "$pid" 2>/dev/null && [ "$tries" -gt 0 ]; do
+      sleep 0.2
+      tries=$((tries - 1))
+    done
+  done
+  kill -KILL "${pids[@]}" 2>/dev/null || true
+  wait
+}
+
 finish() {
   status=$?
   trap - EXIT
@@ -49,8 +64,7 @@ finish() {
     say "FAILED; the last lines of what ran:"
     tail -n 15 "$dir"/*.log || true
   fi
-  [ ${#pids[@]} = 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
-  wait
+  end_all
   rm -rf "$dir"
   if [ "$status" = 0 ]; then say "passed, in $SECONDS s"; fi
   exit "$status"
