@@ -17,6 +17,7 @@ import (
 	"sotto/shared/identity"
 	"sotto/shared/logging"
 	"sotto/shared/transport"
+	"sotto/shared/web"
 	"sotto/shared/xftp"
 )
 
@@ -135,7 +136,7 @@ func (d *Door) Shutdown(ctx context.Context) error {
 	d.stop()
 	_ = d.ln.Close()
 	_ = d.messages.Close()
-	d.pages.shutdown(ctx)
+	_ = web.Shutdown(ctx, d.pages.server) // whose connections are told of below
 	gone := make(chan struct{})
 	go func() { d.wg.Wait(); close(gone) }()
 	select {

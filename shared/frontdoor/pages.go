@@ -1,28 +1,17 @@
 package frontdoor
 
 import (
-	"context"
 	"crypto/tls"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"sotto/shared/transport"
+	"sotto/shared/web"
 )
 
-// Bounds for browsers.
-const (
-	// maxBrowsers is how many may be connected: they must not take the places of the relay's clients.
-	maxBrowsers = 2000
-	// A page is asked for in one packet, and is 100 KB at most.
-	headerTime = 10 * time.Second
-	answerTime = 30 * time.Second
-	idleTime   = time.Minute
-	maxHeader  = 16 << 10
-)
+// maxBrowsers is how many may be connected: they must not take the places of the relay's clients.
+const maxBrowsers = 2000
 
 // pages is the web server.
 type pages struct {
@@ -32,7 +21,7 @@ type pages struct {
 	open   atomic.Int64
 }
 
-// newPages makes the web server. Its log, which names addresses and quotes what clients send, goes nowhere.
+// newPages makes the web server.
 func newPages(addr net.Addr, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), handler http.Handler) *pages {
 	p := &pages{
 		feed: transport.NewFeed(addr),
@@ -41,11 +30,8 @@ func newPages(addr net.Addr, certificate func(*tls.ClientHelloInfo) (*tls.Certif
 			NextProtos: []string{transport.ALPNHTTP2, transport.ALPNHTTP1},
 		},
 	}
-	p.server = &http.Server{
-		Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: p.count,
-		ReadHeaderTimeout: headerTime, ReadTimeout: answerTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxHeader,
-	}
+	p.server = web.NewServer(handler)
+	p.server.ConnState = p.count
 	return p
 }
 
@@ -65,12 +51,5 @@ func (p *pages) count(_ net.Conn, state http.ConnState) {
 		p.open.Add(1)
 	case http.StateClosed, http.StateHijacked:
 		p.open.Add(-1)
-	}
-}
-
-// shutdown ends the web server. Pages that are being sent may be finished until ctx ends.
-func (p *pages) shutdown(ctx context.Context) {
-	if p.server.Shutdown(ctx) != nil {
-		_ = p.server.Close()
 	}
 }

@@ -3,35 +3,23 @@ package site
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
 	"net"
 	"net/http"
-	"time"
 
 	"sotto/shared/transport"
+	"sotto/shared/web"
 )
 
-// Bounds of plain HTTP. Requests have no body to speak of, and answers are small.
-const (
-	headerTime = 10 * time.Second
-	answerTime = 30 * time.Second
-	idleTime   = time.Minute
-	maxHeader  = 16 << 10
-)
-
-// plain is a port for plain HTTP. Its log, which names addresses and quotes what clients send, goes nowhere.
+// plain is a port for plain HTTP.
 type plain struct {
 	ln     net.Listener
 	server *http.Server
 }
 
 func newPlain(ln net.Listener, handler http.Handler) *plain {
-	return &plain{ln: ln, server: &http.Server{
-		Handler: handler, ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: maxHeader,
-		ReadHeaderTimeout: headerTime, ReadTimeout: answerTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
-		ConnContext: established,
-	}}
+	server := web.NewServer(handler)
+	server.ConnContext = established
+	return &plain{ln: ln, server: server}
 }
 
 // established tells the listener that this connection has no handshake.
@@ -52,12 +40,6 @@ func (p *plain) Serve() error {
 }
 
 // Shutdown lets answers be finished until ctx ends.
-func (p *plain) Shutdown(ctx context.Context) error {
-	err := p.server.Shutdown(ctx)
-	if err != nil {
-		_ = p.server.Close()
-	}
-	return err
-}
+func (p *plain) Shutdown(ctx context.Context) error { return web.Shutdown(ctx, p.server) }
 
 func (p *plain) close() { _ = p.ln.Close() }

@@ -13,7 +13,8 @@ import (
 
 // Bounds of asking another relay for its pages, which it has in memory.
 const (
-	shareTime = 5 * time.Second
+	shareTime   = 5 * time.Second
+	shareHeader = 16 << 10 // of an answer
 	// shareConns is how many connections to it may be open; more requests wait.
 	shareConns = 32
 )
@@ -39,7 +40,7 @@ func Share(own http.Handler, at string) http.Handler {
 		},
 		Transport: &http.Transport{
 			DisableCompression: true, MaxConnsPerHost: shareConns, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute,
-			ResponseHeaderTimeout: shareTime, MaxResponseHeaderBytes: maxHeader,
+			ResponseHeaderTimeout: shareTime, MaxResponseHeaderBytes: shareHeader,
 		},
 		ErrorHandler: away,
 		ErrorLog:     log.New(io.Discard, "", 0),

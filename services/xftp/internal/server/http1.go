@@ -1,24 +1,19 @@
 package server
 
 import (
-	"context"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"sotto/shared/transport"
+	"sotto/shared/web"
 	"sotto/shared/xftp"
 )
 
-// Bounds of HTTP/1.1, which is for small pages.
-const (
-	http1HeaderTime = 10 * time.Second
-	http1AnswerTime = 30 * time.Second
-	http1IdleTime   = time.Minute
-)
+// http1Time is what a browser may take to begin its first request.
+const http1Time = 10 * time.Second
 
 // http1 gives pages to browsers and programs that do not speak HTTP/2. Files need HTTP/2.
 type http1 struct {
@@ -26,25 +21,15 @@ type http1 struct {
 	server *http.Server
 }
 
-// newHTTP1 makes the server. Its log, which names addresses and quotes what clients send, goes nowhere.
+// newHTTP1 makes the server.
 func newHTTP1(handler http.Handler) *http1 {
 	if handler == nil {
 		handler = http.NotFoundHandler()
 	}
-	return &http1{feed: transport.NewFeed(nil), server: &http.Server{
-		Handler: handler, ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: maxHeader,
-		ReadHeaderTimeout: http1HeaderTime, ReadTimeout: http1AnswerTime, WriteTimeout: http1AnswerTime, IdleTimeout: http1IdleTime,
-	}}
+	return &http1{feed: transport.NewFeed(nil), server: web.NewServer(handler)}
 }
 
 func (h *http1) serve() { _ = h.server.Serve(h.feed) }
-
-// shutdown lets pages be finished until ctx ends.
-func (h *http1) shutdown(ctx context.Context) {
-	if h.server.Shutdown(ctx) != nil {
-		_ = h.server.Close()
-	}
-}
 
 // preface is what HTTP/2 begins with; no request of HTTP/1.1 does.
 //
@@ -61,7 +46,7 @@ func (s *Server) servedHTTP1(session *transport.Session, web bool) bool {
 	}
 	var first [len(preface)]byte
 	// Set on TLS, which keeps what it has read of a record.
-	if session.Conn.SetReadDeadline(time.Now().Add(http1HeaderTime)) != nil {
+	if session.Conn.SetReadDeadline(time.Now().Add(http1Time)) != nil {
 		return true
 	}
 	if _, err := io.ReadFull(session.Conn, first[:]); err != nil {

@@ -28,6 +28,7 @@ import (
 	"sotto/shared/identity"
 	"sotto/shared/key"
 	"sotto/shared/transport"
+	"sotto/shared/web"
 	"sotto/shared/wire"
 	"sotto/shared/xftp"
 )
@@ -240,7 +241,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	defer s.abort()
-	s.http1.shutdown(ctx)
+	_ = web.Shutdown(ctx, s.http1.server) // whose connections are waited for below
 	flushed := time.AfterFunc(flushTime, func() { s.closeConns((*conn).answered) })
 	defer flushed.Stop()
 	gone := make(chan struct{})
