@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"sotto/services/smp/internal/client"
@@ -48,24 +47,15 @@ func health(ctx context.Context, w io.Writer) error {
 	if _, err = fmt.Fprintln(w, "ready"); err != nil || cfg.FrontListen == "" {
 		return err
 	}
-	return cfg.certificateHealth(ctx, w, dial)
-}
-
-// certificateHealth tells if browsers have a reason to complain, which makes the relay no less ready.
-func (c *Config) certificateHealth(ctx context.Context, w io.Writer, dial site.Dial) error {
-	hosts, err := c.Hosts()
+	hosts, err := cfg.Hosts()
 	if err != nil {
 		return err
 	}
-	front, err := settings.Local(address.SMP, "SMP_FRONT_LISTEN", c.FrontListen)
+	front, err := settings.Local(address.SMP, "SMP_FRONT_LISTEN", cfg.FrontListen)
 	if err != nil {
 		return err
 	}
-	at := net.JoinHostPort(string(front.Hosts[0]), front.Port)
-	if trouble := site.Trouble(ctx, dial, at, hosts); trouble != "" {
-		_, err = fmt.Fprintln(w, "note: "+trouble)
-	}
-	return err
+	return site.Health(ctx, w, dial, front, hosts)
 }
 
 // askForNothing subscribes to a queue that nobody has, and wants to be refused.

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"sotto/shared/run"
-	"sotto/shared/settings"
-)
+import "sotto/shared/run"
 
 // advertised is where the relay of these settings is reached.
 func (c *Config) advertised() (run.Advertised, error) {
@@ -11,12 +8,8 @@ func (c *Config) advertised() (run.Advertised, error) {
 	if err != nil {
 		return run.Advertised{}, err
 	}
-	onion, ok, err := settings.Onion("XFTP_ONION_FILE", c.OnionFile)
-	if err != nil {
+	if err := c.AddOnion(prefix, &hosts); err != nil {
 		return run.Advertised{}, err
-	}
-	if ok {
-		hosts.Hosts = append(hosts.Hosts, onion)
 	}
 	return run.Advertised{
 		Server: hosts, Identity: c.identity(), Password: c.CreatePassword,

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"sotto/services/xftp/internal/client"
@@ -51,12 +50,7 @@ func health(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Browsers may have a reason to complain, which makes the relay no less ready.
-	at := net.JoinHostPort(string(relay.Hosts[0]), relay.Port)
-	if trouble := site.Trouble(ctx, dial, at, hosts); trouble != "" {
-		_, err = fmt.Fprintln(w, "note: "+trouble)
-	}
-	return err
+	return site.Health(ctx, w, dial, relay, hosts)
 }
 
 // askForNothing acknowledges a chunk that nobody has, and wants to be refused.

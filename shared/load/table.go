@@ -45,6 +45,11 @@ func (t *Table) Aimed(name string, met bool, aim, format string, args ...any) {
 	t.rows = append(t.rows, row{name: name, value: fmt.Sprintf(format, args...), aim: aim})
 }
 
+// Ratio adds a ratio that should be at least aim.
+func (t *Table) Ratio(name string, ratio, aim float64) {
+	t.Aimed(name, ratio >= aim, fmt.Sprintf("at least %.2f", aim), "%.2f", ratio)
+}
+
 // Print writes all figures, in columns.
 func (t *Table) Print(w io.Writer) {
 	names, values := 0, 0

@@ -1,5 +1,7 @@
 package settings
 
+import "sotto/shared/address"
+
 // Web is what both relays can be told about certificates and pages for browsers. It is a part of their settings.
 type Web struct {
 	// HTTPListen: addresses for plain HTTP, which answers certificate authorities and leads browsers to HTTPS; port 80 if
@@ -44,6 +46,15 @@ func (w Web) Check(prefix string) error {
 		}
 	}
 	return nil
+}
+
+// AddOnion adds the onion name, if there is one, to the hosts of an address.
+func (w Web) AddOnion(prefix string, server *address.Server) error {
+	host, ok, err := Onion(prefix+"_ONION_FILE", w.OnionFile)
+	if ok {
+		server.Hosts = append(server.Hosts, host)
+	}
+	return err
 }
 
 // Information is what an operator tells about the relay and about who runs it, on its page. All is optional.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -234,6 +235,17 @@ func (s *Site) State() string {
 
 // Dial connects to an address.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Health tells if browsers have a reason to complain about what the relay's port at local shows them, which makes the relay
+// no less ready.
+func Health(ctx context.Context, w io.Writer, dial Dial, local, server address.Server) error {
+	trouble := Trouble(ctx, dial, net.JoinHostPort(string(local.Hosts[0]), local.Port), server)
+	if trouble == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, "note: "+trouble)
+	return err
+}
 
 // Trouble tells what is wrong with the certificate that a relay shows to browsers; "" if nothing is, or if the relay has no
 // name that could be certified. It makes a handshake with the relay's port at this address.

@@ -20,9 +20,6 @@ import (
 // doorCommand makes this program a front door before the relay at an address.
 const doorCommand = "front-door"
 
-// doorAim is the part of the direct way that the front door should leave.
-const doorAim = 0.95
-
 // serveDoor is a front door as the message relay has it, in a process of its own.
 func serveDoor(relay string) error {
 	dir, err := os.MkdirTemp("", "sotto-load-")
@@ -74,39 +71,29 @@ func (s *settings) measureDoor(ctx context.Context, t *load.Table) (err error) {
 			return fmt.Errorf("%s: %w", direction.name, err)
 		}
 		t.Add(direction.name+": direct, through the door", "%.0f, %.0f MB/s", rates[0], rates[1])
-		ratio := rates[1] / rates[0]
-		t.Aimed("  of the direct way", ratio >= doorAim, fmt.Sprintf("at least %.2f", doorAim), "%.2f", ratio)
+		t.Ratio("  of the direct way", rates[1]/rates[0], load.DoorAim)
 	}
 	return nil
 }
-
-// turns is how often each way is measured: the machine is not the same from one moment to the next.
-const turns = 3
 
 // inTurn moves chunks by each way in turn, and returns the mean rates in MB/s.
 func (s *settings) inTurn(
 	ctx context.Context, ways []address.Server, width int, move func(mover, context.Context) error,
 ) ([]float64, error) {
-	rates := make([]float64, len(ways))
-	clients := make([][]mover, len(ways))
-	for i, at := range ways {
-		var err error
-		if clients[i], err = dialAll(ctx, at, width, dialRelay); err != nil {
+	var measures []func() (float64, error)
+	for _, at := range ways {
+		clients, err := dialAll(ctx, at, width, dialRelay)
+		if err != nil {
 			return nil, err
 		}
-		defer closeAll(clients[i])
-		if _, _, err := moveAll(ctx, clients[i], 0, mover.upload); err != nil { // there must be something to download
+		defer closeAll(clients)
+		if _, _, err := moveAll(ctx, clients, 0, mover.upload); err != nil { // there must be something to download
 			return nil, err
 		}
+		measures = append(measures, func() (float64, error) {
+			rate, _, err := moveAll(ctx, clients, time.Duration(s.seconds)*time.Second/load.Turns, move)
+			return rate, err
+		})
 	}
-	for range turns {
-		for i := range ways {
-			rate, _, err := moveAll(ctx, clients[i], time.Duration(s.seconds)*time.Second/turns, move)
-			if err != nil {
-				return nil, err
-			}
-			rates[i] += rate / turns
-		}
-	}
-	return rates, nil
+	return load.InTurn(measures...)
 }
