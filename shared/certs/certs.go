@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ func New(o Options) (*Manager, error) {
 			return nil, OptionError{"WEB_CERT", err}
 		}
 	}
-	if m.fallback, err = selfSigned(o.Names); err != nil {
+	if m.fallback, err = SelfSigned(o.Names); err != nil {
 		return nil, err
 	}
 	m.choose(o, public)
@@ -232,7 +233,7 @@ var errNoChallenge = errors.New("no challenge for this name")
 //
 // Source: RFC 8737 3
 func (m *Manager) Challenge(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if m.authority == nil || !contains(m.asked, normal(hello.ServerName)) {
+	if m.authority == nil || !slices.Contains(m.asked, normal(hello.ServerName)) {
 		return nil, errNoChallenge
 	}
 	return m.authority.challenge(hello)

@@ -1,7 +1,7 @@
 package certs_test
 
 import (
-	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"sotto/shared/certs/acmetest"
 	"sotto/shared/certs/pgcerts"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // patience is for things that happen, on a busy machine.
@@ -30,24 +30,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// buffer is a log that tests read.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *buffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *buffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // host is a machine with the two ports that an authority looks at.
@@ -136,6 +118,16 @@ func trusted(t testing.TB, m *certs.Manager, name string, roots *x509.CertPool) 
 	return err == nil
 }
 
+// said waits for a line of the log.
+func said(t testing.TB, log *relay.Output, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := log.WaitLine(ctx, 0, text); err != nil {
+		t.Fatalf("the log never says %q: %v", text, err)
+	}
+}
+
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
@@ -152,7 +144,7 @@ func TestIssue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h.open(t)
 			authority := acmetest.Start(t, acmetest.Options{HTTPPort: h.httpPort, TLSPort: h.tlsPort})
-			var log buffer
+			var log relay.Output
 			m := newManager(t, certs.Options{
 				Names: []string{"relay.example"}, ACME: true, Directory: authority.Directory, Roots: authority.RootsFile,
 				Storage: storage(t, pgtest.Open(t)), Log: zerolog.New(&log),
@@ -241,7 +233,7 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log buffer
+			var log relay.Output
 			m := newManager(t, certs.Options{
 				Names: []string{tc.host}, ACME: true, Directory: tc.directory, Roots: authority.RootsFile,
 				Storage: storage(t, tc.database), Log: zerolog.New(&log).Level(zerolog.InfoLevel),
@@ -251,7 +243,7 @@ func TestFailures(t *testing.T) {
 			if reason := m.Status()[0].Reason; !strings.Contains(reason, tc.says) {
 				t.Errorf("the reason is %q", reason)
 			}
-			eventually(t, "a line in the log", func() bool { return strings.Contains(log.String(), tc.says) })
+			said(t, &log, tc.says)
 			if strings.Contains(log.String(), "127.0.0.1") {
 				t.Errorf("the log has an address: %s", log.String())
 			}

@@ -60,11 +60,6 @@ func (f *file) load() error {
 	case err != nil:
 		return fmt.Errorf("and its key are no certificate and its key: %w", err)
 	}
-	if pair.Leaf == nil {
-		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-			return fmt.Errorf("is no certificate: %w", err)
-		}
-	}
 	f.now.Store(&pair)
 	return nil
 }
@@ -140,8 +135,8 @@ func (f *file) look(changed func()) {
 // selfSignedTime is for how long a certificate holds that nobody trusts.
 const selfSignedTime = 10 * 365 * 24 * time.Hour
 
-// selfSigned makes a certificate that nobody trusts.
-func selfSigned(names []string) (*tls.Certificate, error) {
+// SelfSigned makes a certificate for names that nobody trusts.
+func SelfSigned(names []string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sotto/shared/certs"
+	"sotto/shared/relay"
 )
 
 // operators are files of an operator's.
@@ -76,7 +77,7 @@ func TestOperatorsFile(t *testing.T) {
 	must(t, err)
 	files, later := newOperators(t), time.Now().Add(90*24*time.Hour)
 	files.write(t, old, later, "relay.example")
-	var log buffer
+	var log relay.Output
 	m := newManager(t, certs.Options{
 		Names: []string{"relay.example"}, ACME: true, CertFile: files.cert, KeyFile: files.key, Log: zerolog.New(&log),
 	})
@@ -92,7 +93,7 @@ func TestOperatorsFile(t *testing.T) {
 		eventually(t, "the new certificate", func() bool { return handshake(t, m) == files.serial })
 	}
 	must(t, os.WriteFile(files.cert, []byte("broken"), 0o600))
-	eventually(t, "a line in the log", func() bool { return strings.Contains(log.String(), "is of no use") })
+	said(t, &log, "is of no use")
 	if n := handshake(t, m); n != files.serial {
 		t.Errorf("certificate %d is shown", n)
 	}
@@ -101,9 +102,9 @@ func TestOperatorsFile(t *testing.T) {
 	if s := m.Status()[0]; !strings.Contains(s.Reason, "has ended") {
 		t.Errorf("the status is %+v", s)
 	}
-	eventually(t, "a line in the log", func() bool { return strings.Contains(log.String(), "has ended: renew it") })
+	said(t, &log, "has ended: renew it")
 	files.write(t, ec, later, "other.example")
-	eventually(t, "a line in the log", func() bool { return strings.Contains(log.String(), "for other names") })
+	said(t, &log, "for other names")
 	if n := strings.Count(log.String(), "is of no use"); n > 4 { // each write may be seen between its halves
 		t.Errorf("the broken file is told of %d times", n)
 	}

@@ -18,6 +18,7 @@ import (
 	"sotto/shared/certs"
 	"sotto/shared/certs/acmetest"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // listener remembers all that is stored.
@@ -83,7 +84,7 @@ func TestLogTellsNoSecrets(t *testing.T) {
 	h := new(host).open(t)
 	authority := acmetest.Start(t, acmetest.Options{HTTPPort: h.httpPort, TLSPort: h.tlsPort})
 	kept := &listener{Storage: storage(t, pgtest.Open(t)), stored: make(map[string][]byte)}
-	var log buffer
+	var log relay.Output
 	m := newManager(t, certs.Options{
 		Names: []string{"relay.example"}, ACME: true, Email: "operator@relay.example", Directory: authority.Directory,
 		Roots: authority.RootsFile, Storage: kept, Log: zerolog.New(&log),

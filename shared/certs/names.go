@@ -30,5 +30,3 @@ func unfit(name string, public bool) string {
 
 // normal is the form in which names are compared.
 func normal(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-func contains(names []string, name string) bool { return slices.Contains(names, name) }

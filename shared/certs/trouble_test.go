@@ -14,13 +14,14 @@ import (
 	"sotto/shared/certs"
 	"sotto/shared/certs/acmetest"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // TestDNSLeadsElsewhere: the ports are open here, but the names are those of another machine.
 func TestDNSLeadsElsewhere(t *testing.T) {
 	h := new(host).open(t)
 	authority := acmetest.Start(t, acmetest.Options{HTTPPort: h.httpPort, TLSPort: h.tlsPort, Address: "127.0.0.2"})
-	var log buffer
+	var log relay.Output
 	m := newManager(t, certs.Options{
 		Names: []string{"relay.example"}, ACME: true, Directory: authority.Directory, Roots: authority.RootsFile,
 		Storage: storage(t, pgtest.Open(t)), Log: zerolog.New(&log),
@@ -43,7 +44,7 @@ func TestRenewalMeetsTrouble(t *testing.T) {
 	h := (&host{noHTTP: true}).open(t)
 	authority := acmetest.Start(t, acmetest.Options{HTTPPort: h.httpPort, TLSPort: h.tlsPort, Validity: 30 * time.Second})
 	proxy := pgtest.NewProxy(t, pgtest.Open(t))
-	var log buffer
+	var log relay.Output
 	o := certs.Options{
 		Names: []string{"trouble.example"}, ACME: true, Directory: authority.Directory, Roots: authority.RootsFile,
 		Storage: storage(t, proxy.URL), Log: zerolog.New(&log).Level(zerolog.InfoLevel),
@@ -58,7 +59,7 @@ func TestRenewalMeetsTrouble(t *testing.T) {
 	if s := m.Status()[0]; !strings.Contains(s.Reason, "database of certificates fails") {
 		t.Errorf("the status is %+v", s)
 	}
-	eventually(t, "a line in the log", func() bool { return strings.Contains(log.String(), "database of certificates fails") })
+	said(t, &log, "database of certificates fails")
 }
 
 // TestDatabaseIsBack: a relay that starts while the database is away gets its certificate from there later.

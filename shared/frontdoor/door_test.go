@@ -19,7 +19,7 @@ const sameIdentity = "with the same identity"
 
 func TestEveryClientGetsWhereItWants(t *testing.T) {
 	h := new(house).open(t)
-	eventually(t, "the door sees the file relay", func() bool { return strings.Contains(h.log.String(), sameIdentity) })
+	h.says(t, sameIdentity)
 	for _, tc := range []struct{ alpn, want string }{
 		{"smp/1", "messages"}, {"", "messages"}, {"http/1.1", "messages"}, {"xftp/1", "files"}, {"smp/1 http/1.1", "messages"},
 	} {
@@ -120,7 +120,7 @@ func TestChallenge(t *testing.T) {
 
 func TestIdentitiesDiffer(t *testing.T) {
 	h := (&house{filesID: newIdentity(t)}).open(t)
-	eventually(t, "the door tells", func() bool { return strings.Contains(h.log.String(), "an identity of its own") })
+	h.says(t, "an identity of its own")
 	session := h.dial(t, h.id, "", "http/1.1")
 	_, err := io.WriteString(session.Conn, preface)
 	must(t, err)
@@ -130,7 +130,7 @@ func TestIdentitiesDiffer(t *testing.T) {
 
 func TestFileRelayDown(t *testing.T) {
 	h := new(house).open(t)
-	eventually(t, "the door sees the file relay", func() bool { return strings.Contains(h.log.String(), sameIdentity) })
+	h.says(t, sameIdentity)
 	must(t, h.filesLn.Close())
 	must(t, h.inner.Close())
 	raw, err := net.Dial("tcp", h.at)
@@ -238,7 +238,7 @@ func goroutinesIn(name string) int {
 
 func TestLogNamesNobody(t *testing.T) {
 	h := (&house{filesID: newIdentity(t)}).open(t)
-	eventually(t, "the door tells", func() bool { return h.log.String() != "" })
+	h.says(t, "")
 	session := h.dial(t, h.id, "", "smp/1")
 	expect(t, session.Conn, "messages")
 	log := h.log.String()

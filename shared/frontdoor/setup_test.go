@@ -1,27 +1,22 @@
 package frontdoor_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"runtime/pprof"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"sotto/shared/certs"
 	"sotto/shared/frontdoor"
 	"sotto/shared/handover"
 	"sotto/shared/identity"
+	"sotto/shared/relay"
 	"sotto/shared/transport"
 )
 
@@ -48,32 +43,9 @@ func newIdentity(t testing.TB) *identity.Identity {
 // selfSigned is a certificate for this name.
 func selfSigned(t testing.TB, name string) *tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, err := certs.SelfSigned([]string{name})
 	must(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(t, err)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-// safeBuffer is a log that tests read.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	return cert
 }
 
 // house is a door with two relays that tell who they are.
@@ -87,7 +59,7 @@ type house struct {
 	inner      *transport.Listener
 	filesLn    net.Listener
 	listener   *transport.Listener
-	log        safeBuffer
+	log        relay.Output
 	web, acme  *tls.Certificate
 	handedOver chan *transport.Session
 }
@@ -196,6 +168,16 @@ func expect(t testing.TB, r io.Reader, want string) {
 	got := make([]byte, len(want)+1)
 	if _, err := io.ReadFull(r, got); err != nil || string(got) != want+"\n" {
 		t.Fatalf("%q, %v, want %q", got, err, want)
+	}
+}
+
+// says waits for a line of the door's log.
+func (h *house) says(t testing.TB, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := h.log.WaitLine(ctx, 0, text); err != nil {
+		t.Fatalf("the door never says %q: %v", text, err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"sotto/shared/address"
 	"sotto/shared/pg/pgtest"
@@ -69,12 +68,8 @@ func startStack(t *testing.T, s *stack) {
 	start(t, s.messages)
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
-	_, err := s.messages.Stderr.WaitLine(ctx, 0, "")
-	must(t, "the log", err)
-	for len(s.messages.Stderr.Lines(0, "the file relay is here")) == 0 {
-		must(t, "the front door sees the file relay", ctx.Err())
-		time.Sleep(pollTime)
-	}
+	_, err := s.messages.Stderr.WaitLine(ctx, 0, "the file relay is here")
+	must(t, "the front door sees the file relay", err)
 }
 
 func freePort(t *testing.T) string {

@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"sotto/shared/certs"
 	"sotto/shared/load"
 	"sotto/shared/relay"
 	"sotto/shared/smp"
@@ -32,17 +28,12 @@ const (
 
 // serveBareTLS accepts, makes handshakes, and closes.
 func serveBareTLS() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{webName}, NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	cert, err := certs.SelfSigned([]string{webName})
 	if err != nil {
 		return err
 	}
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"h2", "http/1.1"},
+		Certificates: []tls.Certificate{*cert}, NextProtos: []string{"h2", "http/1.1"},
 	})
 	if err != nil {
 		return err

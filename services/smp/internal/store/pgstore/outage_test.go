@@ -1,11 +1,9 @@
 package pgstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,29 +16,12 @@ import (
 	"sotto/shared/pg"
 	"sotto/shared/pg/owner"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // killAll ends all connections of the store, as an operator or a restart of the server does.
 const killAll = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 	WHERE datname = current_database() AND application_name = 'sotto-smp'`
-
-// logged is a log that a test reads.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
 
 func newQueue(t testing.TB, s *Store) queue.Ref {
 	t.Helper()
@@ -192,7 +173,7 @@ func TestKilledConnections(t *testing.T) {
 func TestShortOutage(t *testing.T) {
 	url := pgtest.Open(t)
 	proxy := pgtest.NewProxy(t, url)
-	log := new(logged)
+	log := new(relay.Output)
 	s := openAt(t, Options{URL: proxy.URL, Wait: 10 * time.Second, Logger: zerolog.New(log)})
 	tr := &traffic{s: s, queues: []queue.Ref{newQueue(t, s), newQueue(t, s)}}
 	stop := make(chan struct{})
@@ -219,7 +200,7 @@ func TestLongOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := pgtest.Open(t)
 			proxy := pgtest.NewProxy(t, url)
-			log := new(logged)
+			log := new(relay.Output)
 			s := openAt(t, Options{URL: proxy.URL, Wait: limit, Logger: zerolog.New(log)})
 			full, other := newQueue(t, s), newQueue(t, s)
 			first := storetest.NewMessage([]byte("first"))
@@ -264,7 +245,7 @@ func TestLongOutage(t *testing.T) {
 			if n := pgtest.Int(t, url, "SELECT count(*) FROM messages"); n != 1 {
 				t.Errorf("%d rows besides the one of now: messages that were refused are stored", n-1)
 			}
-			if gone, back := log.count("database is away"), log.count("database is back"); gone != 1 || back != 1 {
+			if gone, back := log.Count("database is away"), log.Count("database is back"); gone != 1 || back != 1 {
 				t.Errorf("the log says %d times that the store is away and %d times that it is back", gone, back)
 			}
 		})
@@ -329,7 +310,7 @@ func TestSecondProcess(t *testing.T) {
 // A process that loses its lock to another stores nothing any more.
 func TestTakenOver(t *testing.T) {
 	url := pgtest.Open(t)
-	log := new(logged)
+	log := new(relay.Output)
 	s := openAt(t, Options{URL: url, Logger: zerolog.New(log)})
 	q := newQueue(t, s)
 	config, err := pgx.ParseConfig(url)
@@ -365,7 +346,7 @@ func TestTakenOver(t *testing.T) {
 	if _, err := s.BySender(t.Context(), []queue.ID{{}}, false); !errors.Is(err, queue.ErrUnavailable) {
 		t.Fatalf("look-up after the loss: %v", err)
 	}
-	if log.count("has taken the database") != 1 {
+	if log.Count("has taken the database") != 1 {
 		t.Error("the operator was not told once")
 	}
 }

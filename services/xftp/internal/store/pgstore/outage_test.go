@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,29 +16,12 @@ import (
 	"sotto/services/xftp/internal/store/storetest"
 	"sotto/shared/pg"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 // killAll ends all connections of the store, as an operator or a restart of the server does.
 const killAll = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 	WHERE datname = current_database() AND application_name = 'sotto-xftp'`
-
-// logged is a log that a test reads.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
 
 // create stores a new chunk for body.
 func create(t testing.TB, s *Store, body []byte, recipients ...chunk.Recipient) *chunk.Chunk {
@@ -236,7 +218,7 @@ func testLongOutage(t *testing.T, how pgtest.Mode) {
 	const limit = 500 * time.Millisecond
 	url := pgtest.Open(t)
 	proxy := pgtest.NewProxy(t, url)
-	log := new(logged)
+	log := new(relay.Output)
 	s := openAt(t, Options{URL: proxy.URL, Wait: limit, Logger: zerolog.New(log)})
 	body := storetest.NewBody(700_000)
 	rs := storetest.NewRecipients(t, 1)
@@ -277,7 +259,7 @@ func testLongOutage(t *testing.T, how pgtest.Mode) {
 	if took := time.Since(begun); took > 4*limit+3*time.Second {
 		t.Errorf("errors came after %v", took)
 	}
-	if gone, back := log.count("database is away"), log.count("database is back"); gone != 1 || back != 0 {
+	if gone, back := log.Count("database is away"), log.Count("database is back"); gone != 1 || back != 0 {
 		t.Errorf("the log says %d times that the database is away and %d times that it is back", gone, back)
 	}
 	proxy.Set(pgtest.Refuse)
@@ -298,7 +280,7 @@ func testLongOutage(t *testing.T, how pgtest.Mode) {
 	wantRead(t, s, written, body)
 	wantSettled(t, s, url)
 	// On a machine that is busy, the first connections after an outage may be slow enough to be told as another.
-	if gone, back := log.count("database is away"), log.count("database is back"); back < 1 || back != gone {
+	if gone, back := log.Count("database is away"), log.Count("database is back"); back < 1 || back != gone {
 		t.Errorf("the log says %d times that the database is away and %d times that it is back", gone, back)
 	}
 }

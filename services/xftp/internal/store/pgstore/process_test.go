@@ -14,6 +14,7 @@ import (
 	"sotto/shared/pg"
 	"sotto/shared/pg/owner"
 	"sotto/shared/pg/pgtest"
+	"sotto/shared/relay"
 )
 
 func TestSecondProcess(t *testing.T) {
@@ -30,7 +31,7 @@ func TestSecondProcess(t *testing.T) {
 // A process that loses its lock to another stores nothing any more.
 func TestTakenOver(t *testing.T) {
 	url := pgtest.Open(t)
-	log := new(logged)
+	log := new(relay.Output)
 	s := openAt(t, Options{URL: url, Logger: zerolog.New(log)})
 	body := storetest.NewBody(300_000)
 	c := create(t, s, body)
@@ -67,7 +68,7 @@ func TestTakenOver(t *testing.T) {
 	if _, err := s.BySender(t.Context(), c.SenderID); !errors.Is(err, chunk.ErrUnavailable) {
 		t.Fatalf("look-up after the loss: %v", err)
 	}
-	if log.count("has taken the database") != 1 {
+	if log.Count("has taken the database") != 1 {
 		t.Error("the operator was not told once")
 	}
 }
