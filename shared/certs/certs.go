@@ -18,6 +18,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/rs/zerolog"
+
+	"sotto/shared/address"
 )
 
 // Directories that have names.
@@ -217,7 +219,7 @@ func (m *Manager) trusted(name string) *tls.Certificate {
 	if m.authority == nil {
 		return nil
 	}
-	for _, name := range append([]string{normal(name)}, m.asked...) {
+	for _, name := range append([]string{address.CanonicalName(name)}, m.asked...) {
 		if cert := m.authority.certificate(name); cert != nil {
 			return cert
 		}
@@ -233,7 +235,7 @@ var errNoChallenge = errors.New("no challenge for this name")
 //
 // Source: RFC 8737 3
 func (m *Manager) Challenge(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if m.authority == nil || !slices.Contains(m.asked, normal(hello.ServerName)) {
+	if m.authority == nil || !slices.Contains(m.asked, address.CanonicalName(hello.ServerName)) {
 		return nil, errNoChallenge
 	}
 	return m.authority.challenge(hello)

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/caddyserver/certmagic"
+
+	"sotto/shared/address"
 )
 
 // HTTP returns a handler that answers authorities which look for an answer on port 80, also when it was another instance
@@ -63,5 +65,5 @@ func hostOf(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return normal(host)
+	return address.CanonicalName(host)
 }

@@ -27,6 +27,3 @@ func unfit(name string, public bool) string {
 	}
 	return ""
 }
-
-// normal is the form in which names are compared.
-func normal(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sotto/shared/address"
 	"sotto/shared/identity"
 	"sotto/shared/logging"
 	"sotto/shared/transport"
@@ -73,10 +74,10 @@ func New(ln net.Listener, o Options) *Door {
 		pages:     newPages(ln.Addr(), o.Certificate, o.Pages),
 	}
 	for _, name := range o.Hosts {
-		d.hosts.own = append(d.hosts.own, canonical(name))
+		d.hosts.own = append(d.hosts.own, address.CanonicalName(name))
 	}
 	for _, name := range o.Files.Hosts {
-		d.hosts.files = append(d.hosts.files, canonical(name))
+		d.hosts.files = append(d.hosts.files, address.CanonicalName(name))
 	}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	fingerprint := o.Identity.Fingerprint()
@@ -91,20 +92,13 @@ func (d *Door) Messages() net.Listener { return d.messages }
 func (d *Door) Serve() error {
 	d.wg.Go(d.files.watch)
 	d.wg.Go(d.pages.serve)
-	for {
-		conn, err := d.ln.Accept()
-		if err != nil {
-			if d.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return errors.New("accept: " + transport.Safe(err))
-		}
+	return transport.Serve(d.ctx, d.ln, func(conn net.Conn) bool {
 		if !d.begin(conn) {
-			_ = conn.Close()
-			return nil
+			return false
 		}
 		go d.handle(conn)
-	}
+		return true
+	})
 }
 
 // begin counts a connection in; false after Shutdown.

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"sotto/shared/address"
 )
 
 // Bounds of a ClientHello.
@@ -205,7 +206,7 @@ func (h *hello) takeName(body cryptobyte.String) bool {
 		if h.name != "" {
 			return false
 		}
-		h.name = canonical(string(name))
+		h.name = address.CanonicalName(string(name))
 	}
 	return true
 }
@@ -226,12 +227,4 @@ func (h *hello) takeALPN(body cryptobyte.String) bool {
 		h.alpn = append(h.alpn, string(protocol))
 	}
 	return true
-}
-
-// canonical is the form in which host names are compared. A name that is nothing but a dot stays one.
-func canonical(name string) string {
-	if trimmed := strings.TrimSuffix(name, "."); trimmed != "" {
-		name = trimmed
-	}
-	return strings.ToLower(name)
 }

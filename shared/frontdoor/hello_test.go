@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"sotto/shared/address"
 )
 
 // helloOf returns the bytes of a real client's ClientHello.
@@ -177,7 +179,7 @@ func FuzzReadHello(f *testing.F) {
 		case errors.Is(err, errNotTLS) && g.record > 0: // crypto/tls lets other records come in between, against the rules
 		case err != nil:
 			t.Errorf("refused what crypto/tls takes: %v", err)
-		case got.name != canonical(theirs.ServerName) || !slices.Equal(got.alpn, theirs.SupportedProtos):
+		case got.name != address.CanonicalName(theirs.ServerName) || !slices.Equal(got.alpn, theirs.SupportedProtos):
 			t.Errorf("%+v, crypto/tls reads %q and %q", got, theirs.ServerName, theirs.SupportedProtos)
 		}
 	})

@@ -160,20 +160,13 @@ var errShutdown = errors.New("requests were cut off: there was no time to finish
 // Serve accepts connections from ln until Shutdown, which closes ln, or until accepting fails for good.
 func (s *Server) Serve(ln net.Listener) error {
 	defer context.AfterFunc(s.ctx, func() { _ = ln.Close() })()
-	for {
-		raw, err := ln.Accept()
-		if err != nil {
-			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return errors.New("accept: " + transport.Safe(err))
-		}
+	return transport.Serve(s.ctx, ln, func(raw net.Conn) bool {
 		if !s.begin() {
-			_ = raw.Close()
-			return nil
+			return false
 		}
 		go s.handle(raw)
-	}
+		return true
+	})
 }
 
 // begin counts one more connection; false after Shutdown.
