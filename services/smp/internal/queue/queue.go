@@ -15,7 +15,7 @@ import (
 var (
 	// ErrNotFound: no such queue, or it was deleted meanwhile.
 	ErrNotFound = errors.New("queue not found")
-	// ErrExists: an id of a new queue is taken.
+	// ErrExists: an id of a new queue, notifier or link is taken.
 	ErrExists = errors.New("id exists")
 	// ErrSecured: the queue has another sender key already.
 	ErrSecured = errors.New("queue is secured with another key")
@@ -36,6 +36,9 @@ func (ID) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[entity]") }
 
 // MarshalText keeps ids out of JSON and logs.
 func (ID) MarshalText() ([]byte, error) { return []byte("[entity]"), nil }
+
+// IsZero reports whether id is no id.
+func (id ID) IsZero() bool { return id == ID{} }
 
 // ParseID returns the id in b; false when b has another length, in which case no queue can have it.
 func ParseID(b []byte) (ID, bool) {
@@ -91,6 +94,14 @@ type Link struct {
 	UserData  []byte
 }
 
+// Notifier is what a queue has for notifications: whom to tell that a message came, and how. Spec: smp.md 9.8.
+type Notifier struct {
+	ID       ID
+	Key      key.Public // authorizes NSUB
+	DHSecret Secret     // rcvNtfDhSecret
+	Service  ID         // the service that subscribed to it; zero: none
+}
+
 // Queue is one queue's record, without its messages. Records that a store returns are shared and must not be
 // changed. Spec: smp.md 8.1.
 type Queue struct {
@@ -105,6 +116,8 @@ type Queue struct {
 	Blocking      Blocking // when Status is Blocked
 	LinkID        ID       // when HasLink; the data itself is read apart
 	HasLink       bool
+	Notifier      *Notifier
+	Service       ID    // the messaging service that created it; zero: none
 	UpdatedDay    int64 // days since the Unix epoch of the last use
 }
 

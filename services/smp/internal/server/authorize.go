@@ -18,21 +18,26 @@ import (
 //
 // Spec: smp.md 6.5
 func (c *conn) authorize(ctx context.Context, w *work) {
-	c.lookup(ctx, w, byRecipient, false)
-	c.lookup(ctx, w, bySender, false)
+	for in := byRecipient; in < indexes; in++ {
+		c.lookup(ctx, w, in, false)
+	}
 	c.verify(w)
 	// An unknown queue was looked up in the database. One that is known from memory is, too, before it refuses.
-	c.lookup(ctx, w, byRecipient, true)
-	c.lookup(ctx, w, bySender, true)
+	for in := byRecipient; in < indexes; in++ {
+		c.lookup(ctx, w, in, true)
+	}
 }
 
-// byRecipient and bySender are the indexes of ids that commands are looked up in. Spec: smp.md 6.6 step 5
+// index is one of the indexes of ids that commands are looked up in. Spec: smp.md 6.6 step 5
 type index uint8
 
 const (
 	none index = iota
 	byRecipient
 	bySender
+	byNotifier
+	byLink
+	indexes
 )
 
 func indexOf(cmd smp.Command) index {
@@ -41,19 +46,26 @@ func indexOf(cmd smp.Command) index {
 		return byRecipient
 	case smp.Sender:
 		return bySender
+	case smp.Notifier:
+		return byNotifier
+	case smp.Link:
+		return byLink
 	default:
 		return none
 	}
 }
 
-// ofQueue reports whether the entity of cmd is a queue. Of those only recipient and sender ids are looked up: no queue
-// has a link or a notifier here.
-func ofQueue(cmd smp.Command) bool {
-	switch cmd.Party() {
-	case smp.Recipient, smp.Sender, smp.Link, smp.Notifier:
-		return true
+// find returns the store's look-up in the index.
+func (s *Server) find(in index) func(context.Context, []queue.ID, bool) (queue.Lookup, error) {
+	switch in {
+	case bySender:
+		return s.store.BySender
+	case byNotifier:
+		return s.store.ByNotifier
+	case byLink:
+		return s.store.ByLink
 	default:
-		return false
+		return s.store.ByRecipient
 	}
 }
 
@@ -79,11 +91,7 @@ func (c *conn) lookup(ctx context.Context, w *work, in index, again bool) {
 	if len(w.ids) == 0 {
 		return
 	}
-	find := c.srv.store.ByRecipient
-	if in == bySender {
-		find = c.srv.store.BySender
-	}
-	found, err := find(ctx, w.ids, again)
+	found, err := c.srv.find(in)(ctx, w.ids, again)
 	if again {
 		return
 	}
@@ -157,7 +165,7 @@ func (c *conn) check(r *request, authorized []byte) smp.Error {
 	verify := func(k key.Public) bool {
 		return c.srv.verify(k, c.sessionKey, r.tr.CorrID, r.tr.Authorization, authorized)
 	}
-	if r.queue == nil && ofQueue(r.cmd) {
+	if r.queue == nil && indexOf(r.cmd) != none {
 		verify(key.Public{})
 		return smp.ErrAuth
 	}
@@ -170,7 +178,13 @@ func (c *conn) check(r *request, authorized []byte) smp.Error {
 	case smp.SUBS, smp.NSUBS:
 		return smp.ErrService
 	case smp.SKEY:
-		return c.checkSenderKey(r.queue, cmd.SenderKey, verify)
+		return checkSenderKey(r.queue, cmd.SenderKey, verify)
+	case smp.LKEY:
+		return checkSenderKey(r.queue, cmd.SenderKey, verify)
+	case smp.LGET:
+		return checkLinkOf(r.queue)
+	case smp.NSUB:
+		return authIf(verify(r.queue.Notifier.Key))
 	case smp.SEND:
 		return c.checkSend(r, verify)
 	case smp.PING, smp.PRXY, smp.PFWD, smp.RFWD:
@@ -196,10 +210,10 @@ func checkRecipient(r *request, verify func(key.Public) bool) smp.Error {
 	return smp.ErrAuth
 }
 
-// checkSenderKey judges SKEY: only a messaging queue that is unsecured or has the same key takes it.
+// checkSenderKey judges SKEY and LKEY: only a messaging queue that is unsecured or has the same key takes it.
 //
 // Spec: smp.md 9.3
-func (c *conn) checkSenderKey(q *queue.Queue, k key.Public, verify func(key.Public) bool) smp.Error {
+func checkSenderKey(q *queue.Queue, k key.Public, verify func(key.Public) bool) smp.Error {
 	if q.Mode != queue.ModeMessaging || (q.Secured() && q.SenderKey != k) {
 		verify(key.Public{})
 		return smp.ErrAuth
@@ -208,6 +222,16 @@ func (c *conn) checkSenderKey(q *queue.Queue, k key.Public, verify func(key.Publ
 		return smp.ErrAuth
 	}
 	return blockedIf(q, smp.SKEY{})
+}
+
+// checkLinkOf judges LGET, which needs no authorization: only contact queues show their link data to everybody.
+//
+// Spec: smp.md 9.12
+func checkLinkOf(q *queue.Queue) smp.Error {
+	if q.Mode == queue.ModeMessaging || (q.Mode == queue.ModeNone && q.Secured()) {
+		return smp.ErrAuth
+	}
+	return blockedIf(q, smp.LGET{})
 }
 
 // checkSend judges SEND: an unsecured queue takes none but unauthorized messages, a secured one the sender's.

@@ -18,8 +18,8 @@ type Store interface {
 
 // Queues stores queue records.
 type Queues interface {
-	// Create stores q with an optional link and sets q.Ref. It returns queue.ErrExists, and stores nothing, when
-	// the recipient, sender or link id is taken.
+	// Create stores q, with its notifier if it has one and an optional link, and sets q.Ref. It returns
+	// queue.ErrExists, and stores nothing, when the recipient, sender, notifier or link id is taken.
 	Create(ctx context.Context, q *queue.Queue, link *queue.Link) error
 	// ByRecipient returns the records with these recipient ids, in their order, nil for those unknown, with one
 	// round trip at most. Records may come from a bounded cache unless fresh is set; the bool slice of the
@@ -27,6 +27,10 @@ type Queues interface {
 	ByRecipient(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error)
 	// BySender is ByRecipient for sender ids.
 	BySender(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error)
+	// ByNotifier is ByRecipient for notifier ids.
+	ByNotifier(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error)
+	// ByLink is ByRecipient for link ids.
+	ByLink(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error)
 	// Secure sets the sender key. The same key again is nil; another is queue.ErrSecured. Spec: smp.md 8.2.
 	Secure(ctx context.Context, q queue.Ref, k key.Public) error
 	// SetRecipientKeys replaces all recipient keys.

@@ -21,6 +21,7 @@ type Store struct {
 	queues      map[queue.Ref]*entry
 	byRecipient map[queue.ID]*entry
 	bySender    map[queue.ID]*entry
+	byNotifier  map[queue.ID]*entry
 	byLink      map[queue.ID]*entry
 }
 
@@ -39,6 +40,7 @@ func New(quota int) *Store {
 		queues:      make(map[queue.Ref]*entry),
 		byRecipient: make(map[queue.ID]*entry),
 		bySender:    make(map[queue.ID]*entry),
+		byNotifier:  make(map[queue.ID]*entry),
 		byLink:      make(map[queue.ID]*entry),
 	}
 }
@@ -56,6 +58,9 @@ func (s *Store) Create(_ context.Context, q *queue.Queue, link *queue.Link) erro
 	if link != nil && s.byLink[link.ID] != nil {
 		return queue.ErrExists
 	}
+	if q.Notifier != nil && s.byNotifier[q.Notifier.ID] != nil {
+		return queue.ErrExists
+	}
 	s.lastRef++
 	q.Ref = s.lastRef
 	record := *q
@@ -66,6 +71,11 @@ func (s *Store) Create(_ context.Context, q *queue.Queue, link *queue.Link) erro
 		record.HasLink, record.LinkID = true, link.ID
 		e.link = &queue.Link{ID: link.ID, FixedData: slices.Clone(link.FixedData), UserData: slices.Clone(link.UserData)}
 		s.byLink[link.ID] = e
+	}
+	if q.Notifier != nil {
+		notifier := *q.Notifier
+		record.Notifier = &notifier
+		s.byNotifier[notifier.ID] = e
 	}
 	s.queues[q.Ref] = e
 	s.byRecipient[q.RecipientID] = e
@@ -81,6 +91,16 @@ func (s *Store) ByRecipient(_ context.Context, ids []queue.ID, fresh bool) (queu
 // BySender returns the records with these sender ids.
 func (s *Store) BySender(_ context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
 	return s.lookup(s.bySender, ids, fresh), nil
+}
+
+// ByNotifier returns the records with these notifier ids.
+func (s *Store) ByNotifier(_ context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	return s.lookup(s.byNotifier, ids, fresh), nil
+}
+
+// ByLink returns the records with these link ids.
+func (s *Store) ByLink(_ context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	return s.lookup(s.byLink, ids, fresh), nil
 }
 
 // lookup reports records as cached where a store with a database and a cache would.
@@ -172,6 +192,9 @@ func (s *Store) Delete(_ context.Context, q queue.Ref) error {
 	delete(s.bySender, e.record.SenderID)
 	if e.link != nil {
 		delete(s.byLink, e.link.ID)
+	}
+	if e.record.Notifier != nil {
+		delete(s.byNotifier, e.record.Notifier.ID)
 	}
 	return nil
 }

@@ -11,19 +11,31 @@ import (
 // records changed lately.
 const changeStripes = 256
 
-// index is one of the two ways to find a record.
+// index is one of the ways to find a record.
 type index int
 
 const (
 	byRecipient index = iota
 	bySender
+	byNotifier
+	byLink
+	indexes
 )
 
-func (i index) id(q *queue.Queue) queue.ID {
-	if i == byRecipient {
-		return q.RecipientID
+// id returns the id of q in the index; false when it has none.
+func (i index) id(q *queue.Queue) (queue.ID, bool) {
+	switch {
+	case i == byRecipient:
+		return q.RecipientID, true
+	case i == bySender:
+		return q.SenderID, true
+	case i == byNotifier && q.Notifier != nil:
+		return q.Notifier.ID, true
+	case i == byLink:
+		return q.LinkID, q.HasLink
+	default:
+		return queue.ID{}, false
 	}
-	return q.SenderID
 }
 
 // records is a bounded cache of queue records, the least recently used leaving first. What is not in it is not
@@ -37,17 +49,17 @@ type records struct {
 	mu      sync.Mutex // guards everything below
 	order   list.List  // of *queue.Queue, the most recently used first
 	byRef   map[queue.Ref]*list.Element
-	byID    [2]map[queue.ID]*list.Element
+	byID    [indexes]map[queue.ID]*list.Element
 	clock   uint64
 	changed [changeStripes]uint64 // when a record with this Ref % changeStripes changed last
 }
 
 func newRecords(most int) *records {
-	return &records{
-		max:   most,
-		byRef: make(map[queue.Ref]*list.Element),
-		byID:  [2]map[queue.ID]*list.Element{make(map[queue.ID]*list.Element), make(map[queue.ID]*list.Element)},
+	r := &records{max: most, byRef: make(map[queue.Ref]*list.Element)}
+	for by := range r.byID {
+		r.byID[by] = make(map[queue.ID]*list.Element)
 	}
+	return r
 }
 
 // find fills in the records it has and returns the positions of the others.
@@ -81,14 +93,13 @@ func (r *records) put(q *queue.Queue, readAt uint64) {
 		return
 	}
 	if e := r.byRef[q.Ref]; e != nil {
-		e.Value = q
+		r.replace(e, q)
 		r.order.MoveToFront(e)
 		return
 	}
 	e := r.order.PushFront(q)
 	r.byRef[q.Ref] = e
-	r.byID[byRecipient][q.RecipientID] = e
-	r.byID[bySender][q.SenderID] = e
+	r.enter(e)
 	for len(r.byRef) > r.max {
 		r.remove(r.order.Back())
 	}
@@ -104,7 +115,7 @@ func (r *records) change(q queue.Ref, edit func(*queue.Queue)) {
 	if e := r.byRef[q]; e != nil {
 		copied := *e.Value.(*queue.Queue)
 		edit(&copied)
-		e.Value = &copied
+		r.replace(e, &copied)
 	}
 }
 
@@ -120,10 +131,32 @@ func (r *records) forget(q queue.Ref) {
 }
 
 func (r *records) remove(e *list.Element) {
-	q := r.order.Remove(e).(*queue.Queue)
-	delete(r.byRef, q.Ref)
+	r.leave(e)
+	delete(r.byRef, r.order.Remove(e).(*queue.Queue).Ref)
+}
+
+// replace puts another version of the same record in place.
+func (r *records) replace(e *list.Element, q *queue.Queue) {
+	r.leave(e)
+	e.Value = q
+	r.enter(e)
+}
+
+// enter makes e found by all ids of its record.
+func (r *records) enter(e *list.Element) {
 	for by := range r.byID {
-		delete(r.byID[by], index(by).id(q))
+		if id, ok := index(by).id(e.Value.(*queue.Queue)); ok {
+			r.byID[by][id] = e
+		}
+	}
+}
+
+// leave undoes enter. An id that another record has by now stays with that.
+func (r *records) leave(e *list.Element) {
+	for by := range r.byID {
+		if id, ok := index(by).id(e.Value.(*queue.Queue)); ok && r.byID[by][id] == e {
+			delete(r.byID[by], id)
+		}
 	}
 }
 

@@ -18,16 +18,20 @@ import (
 const (
 	insertQueue = `WITH q AS (
 		INSERT INTO queues (recipient_id, sender_id, recipient_keys, dh_secret, sender_key, mode, status,
-			blocking_reason, blocking_notice, blocking_ttl, updated_day)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
+			blocking_reason, blocking_notice, blocking_ttl, updated_day, service_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $18) RETURNING id
+	), n AS (
+		INSERT INTO notifiers (notifier_id, queue_id, notifier_key, dh_secret, service_id)
+		SELECT $15::bytea, id, $16::bytea, $17::bytea, $19::bytea FROM q WHERE $15::bytea IS NOT NULL
 	), l AS (
 		INSERT INTO links (link_id, queue_id, fixed_data, user_data)
 		SELECT $12::bytea, id, $13::bytea, $14::bytea FROM q WHERE $12::bytea IS NOT NULL
 	) SELECT id FROM q`
 	selectQueues = `SELECT w.n, q.id, q.recipient_id, q.sender_id, q.recipient_keys, q.dh_secret, q.sender_key, q.mode,
-		q.status, q.blocking_reason, q.blocking_notice, q.blocking_ttl, q.updated_day, l.link_id
-		FROM unnest($1::bytea[]) WITH ORDINALITY AS w (id, n) JOIN queues q ON q.%s = w.id
-		LEFT JOIN links l ON l.queue_id = q.id`
+		q.status, q.blocking_reason, q.blocking_notice, q.blocking_ttl, q.updated_day, q.service_id, l.link_id,
+		t.notifier_id, t.notifier_key, t.dh_secret, t.service_id
+		FROM unnest($1::bytea[]) WITH ORDINALITY AS w (id, n) %s
+		LEFT JOIN links l ON l.queue_id = q.id LEFT JOIN notifiers t ON t.queue_id = q.id`
 	secureQueue = `UPDATE queues SET sender_key = $2 WHERE id = $1 AND (sender_key IS NULL OR sender_key = $2)`
 	queueExists = `SELECT EXISTS (SELECT FROM queues WHERE id = $1)`
 	setKeys     = `UPDATE queues SET recipient_keys = $2 WHERE id = $1`
@@ -36,7 +40,12 @@ const (
 )
 
 // selectBy is selectQueues for each index.
-var selectBy = [2]string{fmt.Sprintf(selectQueues, "recipient_id"), fmt.Sprintf(selectQueues, "sender_id")}
+var selectBy = [indexes]string{
+	byRecipient: fmt.Sprintf(selectQueues, "JOIN queues q ON q.recipient_id = w.id"),
+	bySender:    fmt.Sprintf(selectQueues, "JOIN queues q ON q.sender_id = w.id"),
+	byNotifier:  fmt.Sprintf(selectQueues, "JOIN notifiers f ON f.notifier_id = w.id JOIN queues q ON q.id = f.queue_id"),
+	byLink:      fmt.Sprintf(selectQueues, "JOIN links f ON f.link_id = w.id JOIN queues q ON q.id = f.queue_id"),
+}
 
 // Create stores q with an optional link and sets q.Ref, or returns queue.ErrExists.
 func (s *Store) Create(ctx context.Context, q *queue.Queue, link *queue.Link) error {
@@ -73,11 +82,23 @@ func insertArgs(q *queue.Queue, link *queue.Link) []any {
 	if link != nil {
 		linkID, fixed, user = link.ID[:], nonNil(link.FixedData), nonNil(link.UserData)
 	}
+	var notifierID, notifierKey, notifierSecret, notifierService []byte
+	if n := q.Notifier; n != nil {
+		notifierID, notifierKey, notifierSecret, notifierService = n.ID[:], encodeKey(n.Key), n.DHSecret[:], encodeID(n.Service)
+	}
 	return []any{
 		q.RecipientID[:], q.SenderID[:], encodeKeys(q.RecipientKeys), q.DHSecret[:], encodeKey(q.SenderKey),
 		byte(q.Mode), byte(q.Status), q.Blocking.Reason, q.Blocking.HasNotice, q.Blocking.NoticeTTL, int32(q.UpdatedDay),
-		linkID, fixed, user,
+		linkID, fixed, user, notifierID, notifierKey, notifierSecret, encodeID(q.Service), notifierService,
 	}
+}
+
+// encodeID stores no id as null.
+func encodeID(id queue.ID) []byte {
+	if id.IsZero() {
+		return nil
+	}
+	return id[:]
 }
 
 // adopt decides whether the queue that has one of q's ids is q itself, stored by an attempt whose answer was lost.
@@ -101,6 +122,16 @@ func (s *Store) ByRecipient(ctx context.Context, ids []queue.ID, fresh bool) (qu
 // BySender returns the records with these sender ids.
 func (s *Store) BySender(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
 	return s.lookup(ctx, bySender, ids, fresh)
+}
+
+// ByNotifier returns the records with these notifier ids.
+func (s *Store) ByNotifier(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	return s.lookup(ctx, byNotifier, ids, fresh)
+}
+
+// ByLink returns the records with these link ids.
+func (s *Store) ByLink(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	return s.lookup(ctx, byLink, ids, fresh)
 }
 
 func (s *Store) lookup(ctx context.Context, by index, ids []queue.ID, fresh bool) (queue.Lookup, error) {
@@ -164,38 +195,74 @@ func (s *Store) read(ctx context.Context, by index, ids []queue.ID) ([]*queue.Qu
 	return found, rows.Err()
 }
 
-func scanQueue(rows pgx.Rows) (n int64, q *queue.Queue, err error) {
-	var (
-		recipient, sender, secret, senderKey, link []byte
-		keys                                       [][]byte
-		mode, status                               byte
-	)
-	q = new(queue.Queue)
-	err = rows.Scan(&n, &q.Ref, &recipient, &sender, &keys, &secret, &senderKey, &mode, &status,
-		&q.Blocking.Reason, &q.Blocking.HasNotice, &q.Blocking.NoticeTTL, &q.UpdatedDay, &link)
+// row is a queue record as it is read.
+type row struct {
+	queue                                               queue.Queue
+	n                                                   int64
+	recipient, sender, secret, senderKey, link, service []byte
+	keys                                                [][]byte
+	mode, status                                        byte
+	notifier                                            notifierRow
+}
+
+type notifierRow struct{ id, key, secret, service []byte }
+
+func scanQueue(rows pgx.Rows) (int64, *queue.Queue, error) {
+	r := new(row)
+	q, t := &r.queue, &r.notifier
+	err := rows.Scan(&r.n, &q.Ref, &r.recipient, &r.sender, &r.keys, &r.secret, &r.senderKey, &r.mode, &r.status,
+		&q.Blocking.Reason, &q.Blocking.HasNotice, &q.Blocking.NoticeTTL, &q.UpdatedDay, &r.service, &r.link,
+		&t.id, &t.key, &t.secret, &t.service)
 	if err != nil {
 		return 0, nil, err
 	}
-	if len(recipient) != queue.IDSize || len(sender) != queue.IDSize || len(secret) != len(q.DHSecret) {
+	if err := r.decode(); err != nil {
 		return 0, nil, errRecord
 	}
-	q.RecipientID, q.SenderID, q.DHSecret = queue.ID(recipient), queue.ID(sender), queue.Secret(secret)
-	q.Mode, q.Status = queue.Mode(mode), queue.Status(status)
-	if q.LinkID, q.HasLink = queue.ParseID(link); !q.HasLink && link != nil {
-		return 0, nil, errRecord
-	}
-	q.RecipientKeys = make([]key.Public, len(keys))
-	for i, der := range keys {
-		if q.RecipientKeys[i], err = key.Parse(der); err != nil {
-			return 0, nil, errRecord
+	return r.n, q, nil
+}
+
+// decode fills in the record; an error means that the relay did not write this row.
+func (r *row) decode() error {
+	q := &r.queue
+	var err error
+	id := func(b []byte, optional bool) (id queue.ID) {
+		if b == nil && optional {
+			return id
 		}
-	}
-	if senderKey != nil {
-		if q.SenderKey, err = key.Parse(senderKey); err != nil {
-			return 0, nil, errRecord
+		id, ok := queue.ParseID(b)
+		if !ok {
+			err = errRecord
 		}
+		return id
 	}
-	return n, q, nil
+	secret := func(b []byte) (s queue.Secret) {
+		if copy(s[:], b) != len(b) || len(b) != len(s) {
+			err = errRecord
+		}
+		return s
+	}
+	public := func(der []byte) key.Public {
+		k, bad := key.Parse(der)
+		if bad != nil {
+			err = errRecord
+		}
+		return k
+	}
+	q.RecipientID, q.SenderID, q.DHSecret = id(r.recipient, false), id(r.sender, false), secret(r.secret)
+	q.Mode, q.Status = queue.Mode(r.mode), queue.Status(r.status)
+	q.LinkID, q.HasLink, q.Service = id(r.link, true), r.link != nil, id(r.service, true)
+	q.RecipientKeys = make([]key.Public, len(r.keys))
+	for i, der := range r.keys {
+		q.RecipientKeys[i] = public(der)
+	}
+	if r.senderKey != nil {
+		q.SenderKey = public(r.senderKey)
+	}
+	if t := &r.notifier; t.id != nil {
+		q.Notifier = &queue.Notifier{ID: id(t.id, false), Key: public(t.key), DHSecret: secret(t.secret), Service: id(t.service, true)}
+	}
+	return err
 }
 
 // errRecord says that a row is not one that the relay writes.
