@@ -54,9 +54,9 @@ func TestBlockThatDoesNotDecrypt(t *testing.T) {
 	}
 }
 
-// TestLongCorrelationIDs: an answer that no block has room for is left out, and its neighbours are sent. Checklist 63.
+// TestChecklist63LongCorrelationIDs: an answer that no block has room for is left out, and its neighbours are sent.
 // Spec: smp.md 5.2
-func TestLongCorrelationIDs(t *testing.T) {
+func TestChecklist63LongCorrelationIDs(t *testing.T) {
 	for _, v := range []wire.Version{6, 10, 18} {
 		r := smptest.Start(t, smptest.Options{})
 		alice := dial(t, r, smptest.At(v))

@@ -166,9 +166,9 @@ func refusable(k key.Public) []smp.Command {
 	}
 }
 
-// TestUnknownOrWrongKey: a client that does not have the key of a queue cannot tell whether there is such a queue, nor
+// TestChecklist37UnknownOrWrongKey: a client that does not have the key of a queue cannot tell whether there is such a queue, nor
 // could it by the work that the relay does. Spec: smp.md 6.5
-func TestUnknownOrWrongKey(t *testing.T) {
+func TestChecklist37UnknownOrWrongKey(t *testing.T) {
 	checked := 0
 	for _, v := range []wire.Version{7, 10, 18} {
 		o := newObserver(t, v)
@@ -227,7 +227,7 @@ func (o *observer) compare(t *testing.T, name string, q *testQueue, cmd smp.Comm
 	return 1
 }
 
-// TestUnknownOrWrongKeyInBlock: nor does it help to send other commands in the same block, whatever is known of their
+// TestChecklist37UnknownOrWrongKeyInBlock: nor does it help to send other commands in the same block, whatever is known of their
 // queues.
 func TestUnknownOrWrongKeyInBlock(t *testing.T) {
 	o := newObserver(t, smp.MaxVersion)

@@ -301,9 +301,9 @@ func TestAckRacesSend(t *testing.T) {
 	equal(t, "seen", a.seen, want...)
 }
 
-// TestTwoSenders sends from two connections at once, fifty rounds: one message is pushed, the other comes with the
-// answer to ACK. Checklist 32.
-func TestTwoSenders(t *testing.T) {
+// TestChecklist32TwoSenders sends from two connections at once, fifty rounds: one message is pushed, the other comes with the
+// answer to ACK.
+func TestChecklist32TwoSenders(t *testing.T) {
 	t.Parallel()
 	r := smptest.Start(t, raceOptions(smptest.DefaultQuota))
 	alice := dial(t, r, client.Options{})

@@ -16,6 +16,7 @@ import (
 //
 //	versions: 9 10 15-18      the versions to run at, one after the other; without it those of [Versions]
 //	keys: ed25519 x25519      the algorithms of keys to run with; without it Ed25519
+//	checklist: 10-13 26       the lines of smp.md 13 that it shows
 //	relay: quota=2            settings of the relay, see [Conversation.options]
 //
 // Then one step per line. Names of clients, queues and keys are made up as they are used; a client connects when it
@@ -43,6 +44,8 @@ type Conversation struct {
 	Name     string
 	Versions []wire.Version
 	Keys     []key.Algorithm
+	// Lines of the conformance checklist. Spec: smp.md 13
+	Lines []int
 	// Timed tells that it waits, so that it needs a bubble.
 	Timed    bool
 	settings args
@@ -51,6 +54,9 @@ type Conversation struct {
 
 // Versions are those that conversations run at: the oldest, and each that changed a format.
 var Versions = []wire.Version{6, 8, 10, 11, 15, 16, 18}
+
+// ChecklistLines is how many lines the conformance checklist has. Spec: smp.md 13
+const ChecklistLines = 63
 
 // action is what a step does.
 type action uint8
@@ -110,7 +116,7 @@ func ParseConversation(name, text string) (*Conversation, error) {
 	return c, nil
 }
 
-var header = regexp.MustCompile(`^(versions|keys|relay): *(.*)$`)
+var header = regexp.MustCompile(`^(versions|keys|checklist|relay): *(.*)$`)
 
 func (c *Conversation) parseLine(n int, line string) error {
 	if m := header.FindStringSubmatch(line); m != nil && len(c.steps) == 0 {
@@ -157,6 +163,16 @@ func (c *Conversation) parseHeader(name, value string) (err error) {
 				return fmt.Errorf("no algorithm %q", name)
 			}
 			c.Keys = append(c.Keys, a)
+		}
+	case "checklist":
+		var vs versions
+		if vs, err = parseVersions(strings.Fields(value)); err != nil {
+			return err
+		}
+		for line := 1; line <= ChecklistLines; line++ {
+			if vs.has(wire.Version(line)) {
+				c.Lines = append(c.Lines, line)
+			}
 		}
 	case "relay":
 		c.settings, err = parseArgs(value)
