@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sotto/shared/address"
+	"sotto/shared/clienthello"
 	"sotto/shared/identity"
 	"sotto/shared/logging"
 	"sotto/shared/transport"
@@ -153,9 +154,6 @@ func (d *Door) closeAll() {
 	}
 }
 
-// room is for reading hellos: it is needed for a moment, and much larger than they are.
-var room = sync.Pool{New: func() any { return new(greeting) }}
-
 // handle is the life of a connection at the door.
 func (d *Door) handle(conn net.Conn) {
 	defer d.end(conn)
@@ -174,25 +172,20 @@ func (d *Door) handle(conn net.Conn) {
 }
 
 // read reads the hello of a connection. It is replayed to the one that the connection is for.
-func read(conn net.Conn) (hello, *transport.Replay, error) {
-	g := room.Get().(*greeting)
-	defer func() {
-		g.reset()
-		room.Put(g)
-	}()
+func read(conn net.Conn) (*clienthello.Hello, *transport.Replay, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
-		return hello{}, transport.NewReplay(conn, nil), err
+		return nil, transport.NewReplay(conn, nil), err
 	}
-	h, err := g.readHello(conn)
-	replayed := transport.NewReplay(conn, g.raw[:g.read])
+	h, raw, err := clienthello.Read(conn)
+	replayed := transport.NewReplay(conn, raw)
 	if err != nil {
-		return h, replayed, err
+		return nil, replayed, err
 	}
 	return h, replayed, conn.SetReadDeadline(time.Time{})
 }
 
 // lead takes a connection to where it goes. In the end it is closed, or somebody else's.
-func (d *Door) lead(conn net.Conn, replayed *transport.Replay, h hello) {
+func (d *Door) lead(conn net.Conn, replayed *transport.Replay, h *clienthello.Hello) {
 	switch d.hosts.route(h) {
 	case toMessages:
 		d.give(replayed)
@@ -216,7 +209,7 @@ func (d *Door) give(conn net.Conn) {
 
 // toFiles takes a connection to the file relay, as it came. Where both relays have one name, browsers get at least the
 // pages while it is away.
-func (d *Door) toFiles(conn net.Conn, replayed *transport.Replay, h hello) {
+func (d *Door) toFiles(conn net.Conn, replayed *transport.Replay, h *clienthello.Hello) {
 	if !d.files.known() {
 		refuse(conn, alert(alertNoProtocol))
 		return
@@ -224,7 +217,7 @@ func (d *Door) toFiles(conn net.Conn, replayed *transport.Replay, h hello) {
 	relay, err := d.files.dial(d.ctx)
 	switch {
 	case err == nil:
-	case d.hosts.isOwn(h.name) && !h.offers(xftp.ALPN):
+	case d.hosts.isOwn(h.Name) && !h.Offers(xftp.ALPN):
 		d.toPages(replayed)
 		return
 	default:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"sotto/shared/clienthello"
 	"sotto/shared/transport"
 )
 
@@ -35,11 +36,11 @@ var methods = [][]byte{[]byte("GET "), []byte("HEAD "), []byte("POST "), []byte(
 // answerTo is what a client is told whose hello could not be read; nil: nothing.
 func answerTo(err error, read []byte) []byte {
 	switch {
-	case errors.Is(err, errTooLong):
+	case errors.Is(err, clienthello.ErrTooLong):
 		return alert(alertOverflow)
-	case errors.Is(err, errMalformed):
+	case errors.Is(err, clienthello.ErrMalformed):
 		return alert(alertDecode)
-	case errors.Is(err, errNotTLS):
+	case errors.Is(err, clienthello.ErrNotTLS):
 		for _, method := range methods {
 			if bytes.HasPrefix(read, method) {
 				return plainHTTP

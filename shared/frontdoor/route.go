@@ -3,6 +3,7 @@ package frontdoor
 import (
 	"slices"
 
+	"sotto/shared/clienthello"
 	"sotto/shared/transport"
 	"sotto/shared/xftp"
 )
@@ -35,20 +36,20 @@ func (h hosts) isOwn(name string) bool { return slices.Contains(h.own, name) }
 //
 // Spec: smp.md 3.6
 // Spec: xftp.md 3.3
-func (h hosts) route(c hello) route {
+func (h hosts) route(c *clienthello.Hello) route {
 	switch {
-	case c.offers(transport.ALPNACME):
-		if h.isFiles(c.name) && !h.isOwn(c.name) {
+	case c.Offers(transport.ALPNACME):
+		if h.isFiles(c.Name) && !h.isOwn(c.Name) {
 			return toFiles
 		}
 		return toChallenge
-	case h.isFiles(c.name), c.offers(xftp.ALPN):
+	case h.isFiles(c.Name), c.Offers(xftp.ALPN):
 		return toFiles
-	case c.name != "":
+	case c.Name != "":
 		return toPages
-	case c.offers(transport.ALPN):
+	case c.Offers(transport.ALPN):
 		return toMessages
-	case len(c.alpn) == 0, len(c.alpn) == 1 && c.alpn[0] == transport.ALPNHTTP1:
+	case len(c.ALPN) == 0, len(c.ALPN) == 1 && c.ALPN[0] == transport.ALPNHTTP1:
 		return toEither // very old apps, and the apps' mode for port 443 on all relays
 	default:
 		return toPages // a browser that was given an IP address

@@ -1,4 +1,4 @@
-package frontdoor
+package clienthello
 
 import (
 	"bytes"
@@ -46,19 +46,19 @@ func inRecords(record []byte, n int) []byte {
 	return out
 }
 
-func TestReadHello(t *testing.T) {
+func TestRead(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		config *tls.Config
-		want   hello
+		want   Hello
 	}{
-		{"app", &tls.Config{NextProtos: []string{"smp/1"}}, hello{alpn: []string{"smp/1"}}},
-		{"old app", &tls.Config{}, hello{}},
-		{"TLS 1.2", &tls.Config{NextProtos: []string{"xftp/1"}, MaxVersion: tls.VersionTLS12}, hello{alpn: []string{"xftp/1"}}},
+		{"app", &tls.Config{NextProtos: []string{"smp/1"}}, Hello{ALPN: []string{"smp/1"}}},
+		{"old app", &tls.Config{}, Hello{}},
+		{"TLS 1.2", &tls.Config{NextProtos: []string{"xftp/1"}, MaxVersion: tls.VersionTLS12}, Hello{ALPN: []string{"xftp/1"}}},
 		{
 			"browser",
 			&tls.Config{NextProtos: []string{"h2", "http/1.1"}, ServerName: "Relay.Example"},
-			hello{name: "relay.example", alpn: []string{"h2", "http/1.1"}},
+			Hello{Name: "relay.example", ALPN: []string{"h2", "http/1.1"}},
 		},
 	} {
 		tc.config.InsecureSkipVerify = true
@@ -72,12 +72,11 @@ func TestReadHello(t *testing.T) {
 				"at once": bytes.NewReader(sent), "byte by byte": iotest.OneByteReader(bytes.NewReader(sent)),
 				"with more": io.MultiReader(bytes.NewReader(append(slices.Clone(sent), "more"...)), neverReader{t}),
 			} {
-				g := new(greeting)
-				got, err := g.readHello(r)
-				if err != nil || got.name != tc.want.name || !slices.Equal(got.alpn, tc.want.alpn) {
+				got, raw, err := Read(r)
+				if err != nil || got.Name != tc.want.Name || !slices.Equal(got.ALPN, tc.want.ALPN) {
 					t.Errorf("%s, records of %d, %s: %+v, %v", tc.name, n, name, got, err)
 				}
-				if !bytes.HasPrefix(g.raw[:g.read], sent) {
+				if !bytes.HasPrefix(raw, sent) {
 					t.Errorf("%s, records of %d, %s: what was read is not what was sent", tc.name, n, name)
 				}
 			}
@@ -85,7 +84,7 @@ func TestReadHello(t *testing.T) {
 	}
 }
 
-// neverReader fails the test when it is read: a hello that is complete must not make the door wait.
+// neverReader fails the test when it is read: a hello that is complete must not make anybody wait.
 type neverReader struct{ t *testing.T }
 
 func (n neverReader) Read([]byte) (int, error) {
@@ -93,7 +92,7 @@ func (n neverReader) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestReadHelloRefuses(t *testing.T) {
+func TestReadRefuses(t *testing.T) {
 	record := helloOf(t, &tls.Config{InsecureSkipVerify: true, ServerName: "relay.example"})
 	with := func(change func([]byte)) string {
 		changed := slices.Clone(record)
@@ -106,60 +105,25 @@ func TestReadHelloRefuses(t *testing.T) {
 	}{
 		{"nothing", "", io.EOF},
 		{"half a hello", string(record[:len(record)/2]), io.EOF},
-		{"text", "GET / HTTP/1.1\r\n\r\n", errNotTLS},
-		{"one byte of text", "G", errNotTLS},
-		{"application data", with(func(b []byte) { b[0] = 23 }), errNotTLS},
-		{"an empty record", "\x16\x03\x01\x00\x00", errMalformed},
-		{"a record that is too long", "\x16\x03\x01\xff\xff", errMalformed},
-		{"another message", with(func(b []byte) { b[5] = 2 }), errMalformed},
-		{"a message that is too long", "\x16\x03\x01\x00\x04\x01\x01\x00\x00", errTooLong},
-		{"extensions cut short", with(func(b []byte) { b[8]-- }), errMalformed},
-		{"records without end", strings.Repeat("\x16\x03\x01\x00\x01\x01", 1) + strings.Repeat("\x16\x03\x01\x00\x01\x00", 10_000), errMalformed},
-		{"tiny records", "\x16\x03\x01\x00\x04\x01\x00\x3f\xff" + strings.Repeat("\x16\x03\x01\x00\x01\x00", 10_000), errTooLong},
+		{"text", "GET / HTTP/1.1\r\n\r\n", ErrNotTLS},
+		{"one byte of text", "G", ErrNotTLS},
+		{"application data", with(func(b []byte) { b[0] = 23 }), ErrNotTLS},
+		{"an empty record", "\x16\x03\x01\x00\x00", ErrMalformed},
+		{"a record that is too long", "\x16\x03\x01\xff\xff", ErrMalformed},
+		{"another message", with(func(b []byte) { b[5] = 2 }), ErrMalformed},
+		{"a message that is too long", "\x16\x03\x01\x00\x04\x01\x01\x00\x00", ErrTooLong},
+		{"extensions cut short", with(func(b []byte) { b[8]-- }), ErrMalformed},
+		{"records without end", strings.Repeat("\x16\x03\x01\x00\x01\x01", 1) + strings.Repeat("\x16\x03\x01\x00\x01\x00", 10_000), ErrMalformed},
+		{"tiny records", "\x16\x03\x01\x00\x04\x01\x00\x3f\xff" + strings.Repeat("\x16\x03\x01\x00\x01\x00", 10_000), ErrTooLong},
 	} {
-		if _, err := new(greeting).readHello(strings.NewReader(tc.sent)); !errors.Is(err, tc.want) {
+		if _, _, err := Read(strings.NewReader(tc.sent)); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
 	}
 }
 
-func TestRoute(t *testing.T) {
-	two := hosts{own: []string{"smp.example"}, files: []string{"xftp.example"}}
-	one := hosts{own: []string{"relay.example"}, files: []string{"relay.example"}}
-	for _, tc := range []struct {
-		hosts hosts
-		name  string
-		alpn  string
-		want  route
-	}{
-		{two, "", "smp/1", toMessages},
-		{two, "", "", toEither},
-		{two, "", "xftp/1", toFiles},
-		{two, "smp.example", "xftp/1", toFiles},
-		{two, "", "http/1.1", toEither},
-		{two, "", "h2 http/1.1", toPages},
-		{two, "", "http/1.1 smp/1", toMessages},
-		{two, "smp.example", "h2 http/1.1", toPages},
-		{two, "smp.example", "smp/1", toPages},
-		{two, "smp.example", "", toPages},
-		{two, "other.example", "http/1.1", toPages},
-		{two, "xftp.example", "h2", toFiles},
-		{two, "xftp.example", "", toFiles},
-		{two, "smp.example", "acme-tls/1", toChallenge},
-		{two, "xftp.example", "acme-tls/1", toFiles},
-		{one, "relay.example", "h2 http/1.1", toFiles},
-		{one, "relay.example", "acme-tls/1", toChallenge},
-		{one, "", "smp/1", toMessages},
-		{hosts{}, "relay.example", "h2", toPages},
-	} {
-		if got := tc.hosts.route(hello{name: tc.name, alpn: strings.Fields(tc.alpn)}); got != tc.want {
-			t.Errorf("%v, name %q, ALPN %q: %d, want %d", tc.hosts, tc.name, tc.alpn, got, tc.want)
-		}
-	}
-}
-
-// FuzzReadHello compares what the door reads with what crypto/tls does, which may refuse more.
-func FuzzReadHello(f *testing.F) {
+// FuzzRead compares what is read with what crypto/tls does, which may refuse more.
+func FuzzRead(f *testing.F) {
 	for _, config := range []*tls.Config{
 		{ServerName: "relay.example", NextProtos: []string{"h2", "http/1.1"}}, {NextProtos: []string{"smp/1"}}, {},
 	} {
@@ -170,19 +134,51 @@ func FuzzReadHello(f *testing.F) {
 	}
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		g := new(greeting)
-		got, err := g.readHello(bytes.NewReader(sent))
+		got, raw, err := Read(bytes.NewReader(sent))
 		theirs := readTLS(t, sent)
 		switch {
 		case theirs == nil:
-		case errors.Is(err, errTooLong):
-		case errors.Is(err, errNotTLS) && g.record > 0: // crypto/tls lets other records come in between, against the rules
+		case errors.Is(err, ErrTooLong):
+		case errors.Is(err, ErrNotTLS) && raw[0] == recordHandshake: // crypto/tls lets other records come in between, against the rules
 		case err != nil:
 			t.Errorf("refused what crypto/tls takes: %v", err)
-		case got.name != address.CanonicalName(theirs.ServerName) || !slices.Equal(got.alpn, theirs.SupportedProtos):
+		case got.Name != address.CanonicalName(theirs.ServerName) || !slices.Equal(got.ALPN, theirs.SupportedProtos):
 			t.Errorf("%+v, crypto/tls reads %q and %q", got, theirs.ServerName, theirs.SupportedProtos)
+		default:
+			compareNumbers(t, got, theirs)
 		}
 	})
+}
+
+// compareNumbers fails the test unless the lists of numbers are those that crypto/tls reads.
+func compareNumbers(t *testing.T, got *Hello, theirs *tls.ClientHelloInfo) {
+	t.Helper()
+	for _, list := range [][2][]uint16{
+		{got.Suites, theirs.CipherSuites},
+		{got.Groups, numbers(theirs.SupportedCurves)},
+		{got.Signatures, numbers(theirs.SignatureSchemes)},
+	} {
+		if !slices.Equal(list[0], list[1]) {
+			t.Errorf("%x, crypto/tls reads %x", list[0], list[1])
+		}
+	}
+	if got.Versions != nil && !slices.Equal(got.Versions, theirs.SupportedVersions) {
+		t.Errorf("versions %x, crypto/tls reads %x", got.Versions, theirs.SupportedVersions)
+	}
+	types := slices.Sorted(slices.Values(theirs.Extensions))
+	for i, e := range got.Extensions {
+		if i >= len(types) || e.Type != types[i] || !got.Has(e.Type) {
+			t.Errorf("extension %d", e.Type)
+		}
+	}
+}
+
+func numbers[T ~uint16](list []T) []uint16 {
+	var out []uint16
+	for _, n := range list {
+		out = append(out, uint16(n))
+	}
+	return out
 }
 
 // readTLS returns what crypto/tls makes of a hello; nil if it refuses it.
