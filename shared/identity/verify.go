@@ -22,9 +22,12 @@ const (
 	identityIndex = 1
 )
 
-// Errors of [VerifyChain]. They are returned wrapped with the place of the certificate in the chain.
+// Errors of [VerifyChain] and [VerifyClientChain]. They are returned wrapped with the place of the certificate in the chain.
 var (
 	ErrChainLength = errors.New("identity: chain does not have 2 to 4 certificates")
+	// ErrClientChainLength is that of [VerifyClientChain].
+	ErrClientChainLength = errors.New("identity: client's chain does not have 1 to 4 certificates")
+
 	ErrUnknownCA   = errors.New("identity: fingerprint of the chain is not that of the address")
 	ErrCertificate = errors.New("identity: malformed certificate")
 	ErrVersion     = errors.New("identity: leaf is not an X.509 v3 certificate")
@@ -50,6 +53,23 @@ func VerifyChain(chain [][]byte, fingerprint [32]byte, now time.Time) (leaf key.
 	if sha256.Sum256(chain[identityIndex]) != fingerprint {
 		return key.Public{}, ErrUnknownCA
 	}
+	return verify(chain, now)
+}
+
+// VerifyClientChain checks the chain that a client shows, leaf first, and returns the leaf's key: that of one certificate,
+// which has signed itself, or of 2 to 4 like a relay's. Whose it is, the fingerprint of its identity certificate tells, the
+// first or the second; here it is not compared with anything.
+//
+// Spec: smp.md 3.7
+func VerifyClientChain(chain [][]byte, now time.Time) (leaf key.Public, err error) {
+	if len(chain) < 1 || len(chain) > maxChain {
+		return key.Public{}, ErrClientChainLength
+	}
+	return verify(chain, now)
+}
+
+// verify checks a chain of 1 to 4 certificates, of which the last is the trust anchor.
+func verify(chain [][]byte, now time.Time) (leaf key.Public, err error) {
 	certs := make([]*certificate, len(chain))
 	for i, der := range chain {
 		if certs[i], err = parseCertificate(der); err != nil {
@@ -62,10 +82,29 @@ func VerifyChain(chain [][]byte, fingerprint [32]byte, now time.Time) (leaf key.
 	if certs[0].restricts(x509.KeyUsageDigitalSignature) {
 		return key.Public{}, fmt.Errorf("certificate 0: %w", ErrUsage)
 	}
-	if err := verifyPath(certs, now); err != nil {
+	path := verifyPath
+	if len(certs) == 1 {
+		path = verifySelf
+	}
+	if err := path(certs, now); err != nil {
 		return key.Public{}, err
 	}
 	return certs[0].key, nil
+}
+
+// verifySelf checks the only certificate of a chain, which is leaf and trust anchor in one.
+//
+// Spec: smp.md 3.7
+func verifySelf(certs []*certificate, now time.Time) error {
+	switch cert := certs[0]; {
+	case !cert.within(now):
+		return ErrDates
+	case !bytes.Equal(cert.RawIssuer, cert.RawSubject):
+		return ErrIssuer
+	case !cert.signed(cert):
+		return ErrSignature
+	}
+	return nil
 }
 
 // verifyPath walks from the leaf by names to the trust anchor, the last certificate. It ends, since each step visits
@@ -79,7 +118,7 @@ func verifyPath(certs []*certificate, now time.Time) error {
 	for below := 0; ; below++ {
 		visited[at] = true
 		cert := certs[at]
-		if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		if !cert.within(now) {
 			return fmt.Errorf("certificate %d: %w", at, ErrDates)
 		}
 		next := issuerOf(certs, at, visited)
@@ -151,6 +190,11 @@ func parseCertificate(der []byte) (*certificate, error) {
 		return nil, ErrKey
 	}
 	return &certificate{Certificate: parsed, key: k, algorithm: outer.Algorithm.FullBytes}, nil
+}
+
+// within reports whether the certificate is valid at a time.
+func (c *certificate) within(now time.Time) bool {
+	return !now.Before(c.NotBefore) && !now.After(c.NotAfter)
 }
 
 // restricts reports whether the certificate has a key usage that lacks use.
