@@ -33,6 +33,11 @@ type Session struct {
 	SNI bool
 	// Chain is the relay's certificate chain in DER, leaf first. Only a client has it.
 	Chain [][]byte
+	// ClientChain is the client's certificate chain in DER, leaf first, whose leaf's key the client has proven to hold.
+	// Only a relay has it, and only where its TLS asks clients for certificates; nil if the client has shown none.
+	//
+	// Spec: smp.md 3.7
+	ClientChain [][]byte
 }
 
 // TLS returns the state of Conn's TLS; it is empty if that ended before the relay.
