@@ -96,6 +96,7 @@ func (c *conn) acknowledged(w *work, p pendingAck, head queue.Head) {
 		return
 	}
 	p.r.resp = smp.OK{}
+	c.srv.count.MessagesAcknowledged.Add(1)
 	c.used(p.r.queue, p.r.cmd)
 	switch {
 	case p.sub == nil || head.Message == nil:

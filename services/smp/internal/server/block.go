@@ -107,7 +107,7 @@ func (r request) refuseAnonymously(e smp.Error) request {
 //
 // Spec: smp.md 5.3
 func (c *conn) answer(w *work) {
-	g := w.group(len(w.requests))
+	g := w.group(len(w.requests), &c.srv.count)
 	// With few answers the first message goes with them; with many, messages come by themselves.
 	if len(w.messages) > 0 && len(w.requests) <= answersWithMessage {
 		g = append(g, w.messages[0])
@@ -132,13 +132,13 @@ const heldMessages = 8
 // answerPart queues the answers to the first n requests when they hold as many messages as they may.
 func (c *conn) answerPart(w *work, n int) {
 	if w.held >= heldMessages {
-		c.out.put(w.group(n))
+		c.out.put(w.group(n, &c.srv.count))
 	}
 }
 
-// group makes replies of the requests up to the nth that have none yet, with ids of their own since the block is
+// group counts the requests up to the nth that have no replies yet, and makes these, with ids of their own since the block is
 // reused.
-func (w *work) group(n int) group {
+func (w *work) group(n int, counters *Counters) group {
 	requests := w.requests[w.answered:n]
 	w.answered, w.held = n, 0
 	size := 0
@@ -154,6 +154,7 @@ func (w *work) group(n int) group {
 	g := make(group, 0, len(requests)+1)
 	for i := range requests {
 		r := &requests[i]
+		counters.Command(r.cmd, r.err)
 		one := reply{corrID: keep(r.tr.CorrID), entityID: keep(r.tr.EntityID), resp: r.resp}
 		switch {
 		case r.err != nil:

@@ -62,6 +62,7 @@ func (c *conn) serve(ctx context.Context) {
 			break
 		}
 		c.touch()
+		c.srv.count.BlocksRead.Add(1)
 		if err != nil {
 			c.out.put(group{{resp: smp.ERR{Err: smp.ErrBlock}}})
 		} else {

@@ -27,8 +27,21 @@ func (s *Server) handshake(raw net.Conn) (*conn, error) {
 	defer cancel()
 	session, err := transport.ServerHandshake(ctx, raw, s.tls)
 	if err != nil {
+		s.count.TLSFailed.Add(1)
 		return nil, err
 	}
+	s.count.TLSDone.Add(1)
+	c, err := s.exchangeHellos(raw, session)
+	if err != nil {
+		s.count.HelloRefused.Add(1)
+	}
+	return c, err
+}
+
+// exchangeHellos is the second half of a handshake, after TLS.
+//
+// Spec: smp.md 4.1
+func (s *Server) exchangeHellos(raw net.Conn, session *transport.Session) (*conn, error) {
 	if err := raw.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout)); err != nil {
 		return nil, err
 	}

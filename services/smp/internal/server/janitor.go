@@ -90,6 +90,7 @@ func (s *Server) expire() {
 	}
 	defer s.recoverBug()
 	removed, err := s.store.ExpireAll(s.ctx, s.expiryLimit())
+	s.count.MessagesExpired.Add(uint64(removed))
 	switch {
 	case err != nil && s.ctx.Err() == nil:
 		s.log.Error().Str("op", "expire").Msg("expiry sweep failed; it is tried again at the next interval")

@@ -35,6 +35,7 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 	if err := c.srv.insert(ctx, q, link, cmd.Queue); err != nil {
 		return nil, err
 	}
+	c.srv.count.QueuesCreated.Add(1)
 	if cmd.Subscribe {
 		c.subscribeTo(w, q)
 	}
@@ -133,6 +134,7 @@ func (c *conn) subscribeTo(w *work, q *queue.Queue) *hub.Subscription {
 		c.forget(q.Ref, sub)
 	}
 	w.settle = append(w.settle, sub)
+	c.srv.count.Subscribed.Add(1)
 	if previous != nil {
 		c.srv.lose(previous, smp.END{})
 	}
@@ -229,7 +231,11 @@ func (c *conn) get(ctx context.Context, w *work, r *request) error {
 //
 // Spec: smp.md 9.3
 func (c *conn) secure(ctx context.Context, q *queue.Queue, k key.Public) (smp.Response, error) {
-	return smp.OK{}, c.srv.store.Secure(ctx, q.Ref, k)
+	if err := c.srv.store.Secure(ctx, q.Ref, k); err != nil {
+		return nil, err
+	}
+	c.srv.count.QueuesSecured.Add(1)
+	return smp.OK{}, nil
 }
 
 // setRecipientKeys replaces the keys that may read a contact queue.
@@ -249,6 +255,7 @@ func (c *conn) delete(ctx context.Context, q *queue.Queue) (smp.Response, error)
 	if err := c.srv.store.Delete(ctx, q.Ref); err != nil {
 		return nil, err
 	}
+	c.srv.count.QueuesDeleted.Add(1)
 	c.forget(q.Ref, nil)
 	if sub := c.srv.hub.Remove(q.Ref); sub != nil && sub.Owner() != hub.Listener(c) {
 		c.srv.lose(sub, smp.DELD{})

@@ -40,9 +40,12 @@ func (c *conn) send(ctx context.Context, run []request) {
 	for i, r := range sent {
 		if results[i].Err != nil {
 			r.err = wireError(results[i].Err)
+			c.srv.count.refused(r.err)
 			continue
 		}
 		r.resp = smp.OK{}
+		c.srv.count.MessagesReceived.Add(1)
+		c.srv.count.BytesReceived.Add(uint64(len(in[i].Message.Body)))
 		if results[i].WasEmpty {
 			c.srv.hub.Stored(in[i].Queue, in[i].Message, marks[i])
 		}
@@ -69,7 +72,9 @@ func (c *conn) prepareQueue(ctx context.Context, q *queue.Queue, cmd smp.SEND) s
 		}
 	}
 	if c.srv.cfg.ExpireOnSend && c.srv.cfg.MessageTTL > 0 {
-		if err := c.srv.store.Expire(ctx, q.Ref, c.srv.expiryLimit()); err != nil {
+		removed, err := c.srv.store.Expire(ctx, q.Ref, c.srv.expiryLimit())
+		c.srv.count.MessagesExpired.Add(uint64(removed))
+		if err != nil {
 			return wireError(err)
 		}
 	}

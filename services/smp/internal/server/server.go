@@ -59,6 +59,7 @@ type Server struct {
 	done       bool
 	handshakes atomic.Uint64 // so far
 	swept      chan struct{} // closed after the sweep at the start
+	count      Counters
 
 	wg    sync.WaitGroup  // connections and background loops
 	ctx   context.Context // ends at Shutdown
@@ -92,6 +93,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if !s.begin() {
 			return false
 		}
+		s.count.Accepted.Add(1)
 		go s.handle(raw)
 		return true
 	})

@@ -64,8 +64,8 @@ type Messages interface {
 	// (nil when empty).
 	Size(ctx context.Context, q queue.Ref) (int, *queue.Message, error)
 	// Expire removes messages older than before (Unix seconds) from the head of each of these queues, stopping
-	// at the first entry that is younger or a quota marker. Spec: smp.md 8.5.
-	Expire(ctx context.Context, q queue.Ref, before int64) error
+	// at the first entry that is younger or a quota marker, and returns how many it removed. Spec: smp.md 8.5.
+	Expire(ctx context.Context, q queue.Ref, before int64) (int64, error)
 	// ExpireAll does the same for every queue, in bounded steps, and returns how many messages it removed.
 	ExpireAll(ctx context.Context, before int64) (int64, error)
 }

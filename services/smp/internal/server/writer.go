@@ -101,6 +101,7 @@ func (c *conn) writePayload(p *packing) error {
 		}
 	}
 	err := c.blocks.WriteBlock(p.packer.Payload())
+	c.srv.count.BlocksSent.Add(1)
 	p.packer.Reset(p.payload[:0])
 	c.touch()
 	return err
@@ -112,8 +113,10 @@ func (c *conn) writePayload(p *packing) error {
 func (c *conn) appendReply(p *packing, dst []byte, r *reply) []byte {
 	dst = wire.AppendResponseHeader(dst, c.version, c.session.ID, r.corrID, r.entityID)
 	if r.msg != nil {
+		c.srv.count.MessagesDelivered.Add(1)
 		return appendMessage(dst, p.body[:0], r.q, r.msg)
 	}
+	c.srv.count.event(r.resp)
 	return r.resp.AppendResponse(dst, c.version)
 }
 

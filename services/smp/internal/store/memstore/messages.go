@@ -102,16 +102,16 @@ func (s *Store) Size(_ context.Context, q queue.Ref) (int, *queue.Message, error
 	return len(s.queues[q].messages), bare, nil
 }
 
-// Expire removes the messages at the head of q that are older than before.
+// Expire removes the messages at the head of q that are older than before, and returns how many.
 //
 // Spec: smp.md 8.5
-func (s *Store) Expire(_ context.Context, q queue.Ref, before int64) error {
+func (s *Store) Expire(_ context.Context, q queue.Ref, before int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.queues[q]; e != nil {
-		e.expire(before)
+		return e.expire(before), nil
 	}
-	return nil
+	return 0, nil
 }
 
 // expire returns how many messages it removed.

@@ -55,33 +55,32 @@ func (st *state) mayExpire(limit int64) bool {
 	return st.oldest < limit
 }
 
-// Expire removes the messages at the head of q that are older than before.
+// Expire removes the messages at the head of q that are older than before, and returns how many.
 //
 // Spec: smp.md 8.5
-func (s *Store) Expire(ctx context.Context, q queue.Ref, before int64) error {
+func (s *Store) Expire(ctx context.Context, q queue.Ref, before int64) (int64, error) {
 	limit := nanos(before)
 	p := patience{ctx: ctx, wait: s.options.Wait}
 	defer p.end()
 	var sts [1]*state
 	for {
 		if err := s.lockStates(ctx, []queue.Ref{q}, sts[:], 0); err != nil {
-			return err
+			return 0, err
 		}
 		st := sts[0]
 		if !st.mayExpire(limit) {
 			s.mu.Unlock()
-			return nil
+			return 0, nil
 		}
 		busy := st.busy
 		if busy == nil {
 			st.claim()
 			s.mu.Unlock()
-			_, err := s.expireClaimed(ctx, []*state{st}, limit)
-			return err
+			return s.expireClaimed(ctx, []*state{st}, limit)
 		}
 		s.mu.Unlock()
 		if err := p.waitFor(busy); err != nil {
-			return err
+			return 0, err
 		}
 	}
 }

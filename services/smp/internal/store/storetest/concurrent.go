@@ -220,7 +220,7 @@ func testExpireRace(t *testing.T, open Open) {
 	})
 	wait.Go(func() {
 		for {
-			if err := f.Expire(f.ctx, q.Ref, 2*day); err != nil {
+			if _, err := f.Expire(f.ctx, q.Ref, 2*day); err != nil {
 				t.Error(err)
 			}
 			if _, err := f.ExpireAll(f.ctx, 2*day); err != nil {

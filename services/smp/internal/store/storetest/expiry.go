@@ -13,6 +13,7 @@ var expiryCases = []testCase{
 	{"makes room", testExpireRoom},
 	{"all queues", testExpireAll},
 	{"all of many queues", testExpireMany},
+	{"counts", testExpireCounts},
 }
 
 const day = 86400
@@ -23,7 +24,7 @@ func expireBoth(t *testing.T, open Open, quota int, check func(f *fixture, expir
 	t.Run("one", func(t *testing.T) {
 		f := newFixture(t, open, quota)
 		check(f, func(q queue.Ref, before int64) {
-			if err := f.Expire(f.ctx, q, before); err != nil {
+			if _, err := f.Expire(f.ctx, q, before); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -40,7 +41,7 @@ func expireBoth(t *testing.T, open Open, quota int, check func(f *fixture, expir
 		f := newFixture(t, open, quota)
 		check(f, func(q queue.Ref, before int64) {
 			f.reopen()
-			if err := f.Expire(f.ctx, q, before); err != nil {
+			if _, err := f.Expire(f.ctx, q, before); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -166,5 +167,20 @@ func testExpireMany(t *testing.T, open Open) {
 	}
 	for i := 1; i < len(in); i += 2 {
 		wantMessage(t, f.head(in[i].Queue), in[i].Message)
+	}
+}
+
+// Spec: smp.md 8.5.
+func testExpireCounts(t *testing.T, open Open) {
+	f := newFixture(t, open, 8)
+	q := f.create()
+	for range 3 {
+		f.putAt(q.Ref, day)
+	}
+	f.putAt(q.Ref, 3*day)
+	for _, want := range []int64{3, 0} {
+		if n, err := f.Expire(f.ctx, q.Ref, 2*day); n != want || err != nil {
+			t.Fatalf("%d messages are said to have expired, %v; want %d", n, err, want)
+		}
 	}
 }

@@ -391,7 +391,7 @@ func (f *fixture) wantGone(q queue.Ref) {
 	if has, err := f.NonEmpty(f.ctx, []queue.Ref{q}); err != nil || has[0] {
 		f.t.Fatalf("non-empty: %t, %v", has, err)
 	}
-	if err := f.Expire(f.ctx, q, 1<<40); err != nil {
+	if _, err := f.Expire(f.ctx, q, 1<<40); err != nil {
 		f.t.Fatalf("expire: %v", err)
 	}
 }
