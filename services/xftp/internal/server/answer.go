@@ -36,8 +36,8 @@ func (x *exchange) answer(block *[xftp.BlockSize]byte) {
 	if block == nil {
 		return
 	}
-	if x.write(block[:]) == nil && x.download != nil {
-		x.download.send(x)
+	if there := x.write(block[:]) == nil; x.download != nil {
+		x.c.srv.count.download(there && x.download.send(x))
 	}
 }
 

@@ -15,12 +15,15 @@ func (x *exchange) command(v wire.Version, session *ecdh.PrivateKey) {
 	t, cmd, err := xftp.ParseRequest(x.head, x.c.session.ID)
 	x.keepIDs(t)
 	var response xftp.Response
+	var refused xftp.Error
 	if err == nil {
 		response, err = x.execute(t, cmd, session)
 	}
 	if err != nil {
-		response = xftp.ERR{Err: wireError(err)}
+		refused = wireError(err)
+		response = xftp.ERR{Err: refused}
 	}
+	x.c.srv.count.Command(cmd, refused)
 	x.respond(response)
 }
 

@@ -89,11 +89,13 @@ func (x *exchange) shakeHands() {
 	step, v, session := c.handshake.next(c.web, hello, repeat, x.head)
 	switch step {
 	case stepRefuse:
+		c.srv.count.HelloRefused.Add(1)
 		x.answerWord(xftp.ErrSession)
 	case stepHello:
 		x.answerHello()
 	case stepHandshake:
 		if !c.acceptHandshake(x.head) {
+			c.srv.count.HelloRefused.Add(1)
 			x.answerWord(xftp.ErrHandshake)
 			return
 		}
@@ -112,6 +114,7 @@ func marked(r *http.Request, name string) bool { return r.Header.Values(name) !=
 func (x *exchange) answerHello() {
 	challenge, ok := parseHello(x.head, x.c.web)
 	if !ok {
+		x.c.srv.count.HelloRefused.Add(1)
 		x.answerWord(xftp.ErrHandshake)
 		return
 	}

@@ -38,6 +38,7 @@ func (s *Server) expire() {
 		}
 	}()
 	removed, err := s.store.Expire(s.ctx, s.now().Unix())
+	s.count.ChunksExpired.Add(uint64(removed))
 	switch {
 	case err != nil && s.ctx.Err() == nil:
 		s.log.Error().Str("op", "expire").Msg("expiry sweep failed; it is tried again at the next interval")

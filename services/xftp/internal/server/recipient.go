@@ -71,23 +71,25 @@ func (d *download) next() error {
 }
 
 // send sends the chunk and its tag. If the store fails half way the body ends there, which the client takes for what it
-// is: too short.
+// is: too short. It reports whether all was sent.
 //
 // Spec: xftp.md 8.6
-func (d *download) send(x *exchange) {
+func (d *download) send(x *exchange) bool {
 	for {
-		if x.write(d.sealer.Seal(d.piece[:0], d.piece[:d.n])) != nil {
-			return
+		n := d.n
+		if x.write(d.sealer.Seal(d.piece[:0], d.piece[:n])) != nil {
+			return false
 		}
+		x.c.srv.count.BytesDownloaded.Add(uint64(n))
 		if d.left == 0 {
 			break
 		}
 		if d.next() != nil {
-			return
+			return false
 		}
 	}
 	tag := d.sealer.Tag()
-	_ = x.write(tag[:]) // whoever is gone does not miss it
+	return x.write(tag[:]) == nil
 }
 
 func (d *download) close() {
@@ -104,5 +106,6 @@ func (x *exchange) acknowledge(t xftp.Transmission) (xftp.Response, error) {
 	if err := x.c.srv.store.RemoveRecipient(x.ctx(), id); err != nil {
 		return nil, err
 	}
+	x.c.srv.count.Acknowledged.Add(1)
 	return xftp.OK{}, nil
 }

@@ -55,6 +55,8 @@ func (x *exchange) create(t xftp.Transmission, cmd xftp.FNEW, session *ecdh.Priv
 		x.c.unsent.Add(-1)
 		return nil, err
 	}
+	s.count.ChunksCreated.Add(1)
+	s.count.RecipientsAdded.Add(uint64(len(recipients)))
 	return xftp.SIDS{SenderID: c.SenderID[:], RecipientIDs: recipients}, nil
 }
 
@@ -90,6 +92,7 @@ func (x *exchange) addRecipients(c *chunk.Chunk, cmd xftp.FADD) (xftp.Response, 
 	if err != nil {
 		return nil, err
 	}
+	x.c.srv.count.RecipientsAdded.Add(uint64(len(ids)))
 	return xftp.RIDS{RecipientIDs: ids}, nil
 }
 
@@ -100,5 +103,6 @@ func (x *exchange) delete(c *chunk.Chunk) (xftp.Response, error) {
 	if err := x.c.srv.store.Delete(x.ctx(), c.Ref); err != nil {
 		return nil, err
 	}
+	x.c.srv.count.ChunksDeleted.Add(1)
 	return xftp.OK{}, nil
 }

@@ -85,6 +85,7 @@ type Server struct {
 	http1  *http1       // for browsers that do not speak HTTP/2
 	budget *budget
 	places places
+	count  Counters
 	most   int64 // bytes of a request that are read before its connection is closed
 
 	verify func(k key.Public, session *ecdh.PrivateKey, corrID, authorization, message []byte) bool
@@ -164,6 +165,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if !s.begin() {
 			return false
 		}
+		s.count.Accepted.Add(1)
 		go s.handle(raw)
 		return true
 	})
@@ -188,6 +190,7 @@ func (s *Server) handle(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.TLSTimeout)
 	session, web, err := s.tls.Handshake(ctx, raw)
 	cancel()
+	s.count.handshake(err)
 	if err != nil || session.ALPN == transport.ALPNACME || s.servedHTTP1(session, web) {
 		return
 	}

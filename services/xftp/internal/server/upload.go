@@ -34,7 +34,13 @@ func (x *exchange) upload(c *chunk.Chunk) (xftp.Response, error) {
 		return nil, err
 	}
 	// Whoever was faster has uploaded the same: the digest is that of this body.
-	if err := up.Commit(x.ctx()); err != nil && !errors.Is(err, chunk.ErrUploaded) {
+	switch err := up.Commit(x.ctx()); {
+	case err == nil:
+		x.c.srv.count.ChunksUploaded.Add(1)
+		x.c.srv.count.BytesUploaded.Add(uint64(c.Size))
+	case errors.Is(err, chunk.ErrUploaded):
+		x.c.srv.count.UploadsRepeated.Add(1)
+	default:
 		return nil, uploadError(err)
 	}
 	x.c.uploaded()
@@ -54,6 +60,7 @@ func (x *exchange) repeated(c *chunk.Chunk) (xftp.Response, error) {
 	if err := x.copyBody(c, io.Discard); err != nil {
 		return nil, err
 	}
+	x.c.srv.count.UploadsRepeated.Add(1)
 	return xftp.OK{}, nil
 }
 
