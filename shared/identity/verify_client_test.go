@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"testing"
+	"time"
 
+	"sotto/shared/identity/identitytest"
 	"sotto/shared/internal/vectors"
 	"sotto/shared/key"
 )
@@ -73,6 +75,27 @@ func TestVerifyClientChainEd448(t *testing.T) {
 		leaf, err := VerifyClientChain(shown, vectorTime)
 		if err != nil || leaf.Algorithm() != key.Ed448 {
 			t.Errorf("%d certificates: %v", len(shown), err)
+		}
+	}
+}
+
+// TestVerifyClientChainOfService takes the chains that tests of services use, of both algorithms and every length.
+func TestVerifyClientChainOfService(t *testing.T) {
+	for _, a := range []key.Algorithm{key.Ed25519, key.Ed448} {
+		for n := 1; n <= maxChain+1; n++ {
+			chain, _ := identitytest.Service(t, a, n, nil)
+			leaf, err := VerifyClientChain(chain, time.Now())
+			if (err != nil) != (n > maxChain) || err == nil && leaf.Algorithm() != a {
+				t.Errorf("%v, %d certificates: %v", a, n, err)
+			}
+		}
+		chain, _ := identitytest.Service(t, a, 1, func(c *identitytest.Template) { c.Usage = x509.KeyUsageKeyAgreement })
+		if _, err := VerifyClientChain(chain, time.Now()); !errors.Is(err, ErrUsage) {
+			t.Errorf("%v, another usage: %v", a, err)
+		}
+		chain, _ = identitytest.Service(t, a, 2, func(c *identitytest.Template) { c.Usage = x509.KeyUsageDigitalSignature })
+		if _, err := VerifyClientChain(chain, time.Now()); err != nil {
+			t.Errorf("%v, for signatures: %v", a, err)
 		}
 	}
 }
