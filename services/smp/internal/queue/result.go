@@ -32,3 +32,16 @@ type Head struct {
 	Message *Message
 	Err     error
 }
+
+// Notification tells a notifier that a message came. Of the notifier, stores are given the id only. Spec: smp.md 10.4.
+type Notification struct {
+	Notifier  Notifier
+	MessageID MessageID
+	Time      int64 // Unix seconds, when the relay accepted the message
+}
+
+// Saved is what a store says of a notification that it was given.
+type Saved struct {
+	Gone    bool // there is no such notifier; nothing was saved
+	Service ID   // that is associated with the notifier; zero: none
+}

@@ -14,6 +14,8 @@ import (
 type Store interface {
 	Queues
 	Messages
+	Notifiers
+	Notifications
 }
 
 // Queues stores queue records.
@@ -68,4 +70,30 @@ type Messages interface {
 	Expire(ctx context.Context, q queue.Ref, before int64) (int64, error)
 	// ExpireAll does the same for every queue, in bounded steps, and returns how many messages it removed.
 	ExpireAll(ctx context.Context, before int64) (int64, error)
+}
+
+// Notifiers stores the credentials for notifications that queues have.
+type Notifiers interface {
+	// SetNotifier gives the queue the credentials n, in place of those it has and of all that belongs to those. It
+	// returns the id of the credentials replaced, zero for none, or queue.ErrExists, and changes nothing, when the id
+	// of n is taken. Spec: smp.md 9.8.
+	SetNotifier(ctx context.Context, q queue.Ref, n *queue.Notifier) (replaced queue.ID, err error)
+	// DeleteNotifier removes the queue's credentials and all that belongs to them, and returns their id, zero when
+	// there are none.
+	DeleteNotifier(ctx context.Context, q queue.Ref) (removed queue.ID, err error)
+}
+
+// Notifications keeps those that wait over a restart. They belong to a notifier and end with it.
+type Notifications interface {
+	// SaveNotifications stores notifications, again if it has them already, with one round trip, and tells for each
+	// whether its notifier exists.
+	SaveNotifications(ctx context.Context, in []queue.Notification) ([]queue.Saved, error)
+	// RemoveNotifications removes notifications, with one round trip. Those that are not there are removed already.
+	RemoveNotifications(ctx context.Context, in []queue.Notification) error
+	// SavedNotifications returns at most n of those stored, with the notifiers that they are for, in a fixed order that
+	// begins after the given one; nil: at the beginning.
+	SavedNotifications(ctx context.Context, after *queue.Notification, n int) ([]queue.Notification, error)
+	// ExpireNotifications removes, in bounded steps, those of messages from before a time, in Unix seconds, and
+	// returns how many.
+	ExpireNotifications(ctx context.Context, before int64) (int64, error)
 }

@@ -31,6 +31,8 @@ type entry struct {
 	link     *queue.Link
 	messages []*queue.Message
 	canWrite bool
+
+	notifications map[queue.MessageID]int64 // by message, when it came
 }
 
 // New returns an empty store whose queues hold quota messages and the quota marker. Spec: smp.md 8.4.

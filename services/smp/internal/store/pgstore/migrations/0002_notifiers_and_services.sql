@@ -19,3 +19,12 @@ CREATE INDEX notifiers_by_service ON notifiers (service_id) WHERE service_id IS 
 
 -- The messaging service that created the queue; null: none.
 ALTER TABLE queues ADD service_id bytea;
+
+-- Notifications that wait for somebody to listen (smp.md 10.4), saved once in a while: most are delivered before.
+CREATE TABLE notifications (
+    notifier_id  bytea NOT NULL REFERENCES notifiers ON DELETE CASCADE,
+    msg_id       bytea NOT NULL,
+    time         bigint NOT NULL,        -- seconds since the Unix epoch
+    PRIMARY KEY (notifier_id, msg_id)
+);
+CREATE INDEX notifications_by_time ON notifications (time);
