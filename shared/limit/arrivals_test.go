@@ -1,0 +1,106 @@
+package limit
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+)
+
+func TestArrivalsOpen(t *testing.T) {
+	a := NewArrivals(2, 0)
+	s, other := of(t, "192.0.2.1"), of(t, "192.0.2.2")
+	if !a.Enter(s) || !a.Enter(s) || a.Enter(s) {
+		t.Error("not two")
+	}
+	if !a.Enter(other) {
+		t.Error("another source is refused")
+	}
+	a.Leave(s)
+	if !a.Enter(s) || a.Enter(s) {
+		t.Error("not one after one has left")
+	}
+	if got := a.Stats(); got != (Stats{Crowded: 2}) {
+		t.Errorf("%+v", got)
+	}
+	a.Leave(s)
+	a.Leave(s)
+	a.Leave(other)
+	if len(a.open) != 0 {
+		t.Errorf("%d sources are kept after all have left", len(a.open))
+	}
+}
+
+func TestArrivalsOfWiderPrefix(t *testing.T) {
+	a := NewArrivals(2, 0)
+	n := 0
+	for i := range 100 {
+		if a.Enter(of(t, fmt.Sprintf("2001:db8:1:%x::1", i))) {
+			n++
+		}
+	}
+	if n != 2*wideShare {
+		t.Errorf("%d from one /48", n)
+	}
+	if len(a.open) != n+1 {
+		t.Errorf("%d entries: those refused are counted", len(a.open))
+	}
+}
+
+func TestArrivalsRate(t *testing.T) {
+	c := newClock()
+	a := newArrivals(100, newRate(1, c.now))
+	s := of(t, "192.0.2.1")
+	for range savedMinutes {
+		if !a.Enter(s) {
+			t.Fatal("refused")
+		}
+		a.Leave(s)
+	}
+	if a.Enter(s) || a.Stats() != (Stats{TooFast: 1}) {
+		t.Errorf("too fast: %+v", a.Stats())
+	}
+	if len(a.open) != 0 {
+		t.Error("who is refused counts as open")
+	}
+}
+
+func TestArrivalsOff(t *testing.T) {
+	var none *Arrivals
+	for _, a := range []*Arrivals{none, NewArrivals(0, 0)} {
+		s := of(t, "192.0.2.1")
+		for range 1000 {
+			if !a.Enter(s) {
+				t.Fatal("refused")
+			}
+		}
+		a.Leave(s)
+		if a.Stats() != (Stats{}) {
+			t.Errorf("%+v", a.Stats())
+		}
+	}
+	a := NewArrivals(1, 1)
+	for range 1000 {
+		if !a.Enter(Source{}) {
+			t.Fatal("nobody is refused")
+		}
+	}
+}
+
+func TestArrivalsRaces(t *testing.T) {
+	a := NewArrivals(3, 0)
+	s := of(t, "2001:db8::1")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				if a.Enter(s) {
+					a.Leave(s)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if len(a.open) != 0 {
+		t.Errorf("%d are left", len(a.open))
+	}
+}
