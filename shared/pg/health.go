@@ -59,6 +59,13 @@ func (h *Health) Note(err error) {
 	}
 }
 
+// Away reports whether the operator was told that the database is away, and not yet that it is back.
+func (h *Health) Away() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.away
+}
+
 // Refused tells, at most once a minute, that the database answered an operation with an error that is no outcome of it and
 // will not pass by itself: its disk is full, or its tables are damaged.
 func (h *Health) Refused(op string, err error) {

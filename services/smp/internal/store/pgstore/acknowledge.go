@@ -275,7 +275,9 @@ func (r *remover) attempt() error {
 	for i, e := range r.group {
 		qs[i], seqs[i] = int64(e.state.ref), e.seq
 	}
+	begun := time.Now()
 	_, err := r.session.conn.Exec(ctx, deleteRows, qs, seqs)
+	r.store.options.Measure.Note(pg.Remove, begun, err)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/pg"
@@ -98,7 +99,9 @@ func (a *appender) attempt() error {
 			return nil
 		}
 		a.sent = true
+		begun := time.Now()
 		err := a.copier.send(ctx, a.session.conn.PgConn(), a.group)
+		a.store.options.Measure.Note(pg.Append, begun, err)
 		var server *serverError
 		if errors.As(err, &server) {
 			a.sent = false // the server says that it has not stored the group

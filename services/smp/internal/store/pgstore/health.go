@@ -30,7 +30,9 @@ func (s *Store) retry(ctx context.Context, op string, do func(context.Context) e
 	defer cancel()
 	wait := time.Duration(0) // the first failure may only mean that an idle connection was closed meanwhile
 	for {
+		begun := time.Now()
 		err := do(bounded)
+		s.measure(op, begun, err)
 		switch {
 		case err == nil:
 			s.health.Note(nil)

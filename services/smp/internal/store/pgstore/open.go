@@ -52,6 +52,8 @@ type Options struct {
 	CachedBytes int64
 	// VacuumAfter is how many removed messages make a vacuum worth while; see vacuum.go.
 	VacuumAfter int64
+	// Measure is told what the database takes; nil: nobody is.
+	Measure pg.Measure
 	// Logger gets a line when the database goes away and another when it is back, never one for an operation.
 	Logger zerolog.Logger
 }

@@ -54,6 +54,7 @@ func (s *Store) retry(ctx context.Context, op string, do func(context.Context) e
 	for {
 		begun := time.Now()
 		err := do(bounded)
+		s.measure(op, begun, err)
 		if err, final := s.final(op, err); final {
 			return err
 		}

@@ -107,6 +107,7 @@ func (s *Store) settle(c change) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.options.Wait)
 		err := c.do(ctx, again)
 		cancel()
+		s.measure(c.op, begun, err)
 		if told, final := s.final(c.op, err); final && (!again || certain(err)) {
 			return told
 		}

@@ -47,6 +47,8 @@ type Options struct {
 	// Connections bounds how many batches of pages are on their way to and from the database at once. A few more
 	// connections carry everything else.
 	Connections int
+	// Measure is told what the database takes; nil: nobody is.
+	Measure pg.Measure
 	// Logger gets a line when the database goes away and another when it is back, never one for an operation.
 	Logger zerolog.Logger
 }
