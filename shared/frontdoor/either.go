@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sotto/shared/handover"
+	"sotto/shared/limit"
 	"sotto/shared/transport"
 )
 
@@ -88,3 +89,6 @@ type secured struct {
 
 // Session returns the session, whose connection is in TLS.
 func (s *secured) Session(context.Context) (*transport.Session, error) { return s.session, nil }
+
+// Source tells who the client is.
+func (s *secured) Source() limit.Source { return transport.SourceOf(s.Conn) }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"sotto/shared/limit"
 )
 
 // Bounds of a [Listener] whose limits are not set.
@@ -40,6 +42,9 @@ const (
 type Limits struct {
 	Connections int // open at once, handshakes included; more are closed as they arrive
 	Handshakes  int // in their TLS handshake at once; more wait, then take the place of the one that began first
+	// Sources bounds the connections of each source; those beyond it are closed before their handshake. The listeners of a
+	// relay share it, and those for connections within the relay have none. nil: no bounds.
+	Sources *limit.Arrivals
 }
 
 // Stats are a listener's counts for metrics.
@@ -79,7 +84,7 @@ func Listen(ctx context.Context, address string, limits Limits) (*Listener, erro
 
 // ListenBehindProxy is Listen for a port whose connections come from a proxy and begin with a header of the PROXY protocol,
 // version 1 or 2. The header is read with the first bytes; a connection without one fails then. What it says of the client
-// is not used.
+// is used for [Limits].Sources, and not kept.
 func ListenBehindProxy(ctx context.Context, address string, limits Limits) (*Listener, error) {
 	inner, err := listenTCP(ctx, address)
 	if err != nil {
@@ -172,7 +177,8 @@ func passing(err error) bool {
 	return false
 }
 
-// admit counts raw in, waiting for room among the handshakes. It returns nil if there are too many connections.
+// admit counts raw in, waiting for room among the handshakes. It returns nil if there are too many connections,
+// in all or from one source.
 func (l *Listener) admit(raw net.Conn) (*Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -180,10 +186,15 @@ func (l *Listener) admit(raw net.Conn) (*Conn, error) {
 		l.refused++
 		return nil, nil
 	}
+	conn := &Conn{Conn: raw, listener: l}
+	if !conn.arrive() {
+		return nil, nil
+	}
 	for l.pending.Len() >= l.limits.Handshakes {
 		oldest := l.pending.Front().Value.(*Conn)
 		if patience := handshakeGrace - time.Since(oldest.began); patience > 0 {
 			if err := l.waitForRoom(patience); err != nil {
+				conn.depart()
 				return nil, err
 			}
 			continue
@@ -192,7 +203,7 @@ func (l *Listener) admit(raw net.Conn) (*Conn, error) {
 		l.leave(oldest)
 		oldest.Conn.Close() // its handshake fails and closes it again
 	}
-	conn := &Conn{Conn: raw, listener: l, began: time.Now()}
+	conn.began = time.Now()
 	conn.place = l.pending.PushBack(conn)
 	conn.counted = true
 	l.open++
@@ -248,35 +259,4 @@ func (l *Listener) Close() error {
 		l.closeErr = l.inner.Close()
 	})
 	return l.closeErr
-}
-
-// Conn is a connection that its [Listener] counts.
-type Conn struct {
-	net.Conn
-	listener *Listener
-	began    time.Time
-
-	// Under the listener's mu.
-	place   *list.Element // among the handshakes, nil afterwards
-	counted bool          // among the open connections
-}
-
-// Established ends the handshake in the listener's count. [ServerHandshake] calls it; those who need none of its
-// handshakes call it themselves.
-func (c *Conn) Established() {
-	c.listener.mu.Lock()
-	defer c.listener.mu.Unlock()
-	c.listener.leave(c)
-}
-
-// Close closes the connection and counts it out. It may be called more than once.
-func (c *Conn) Close() error {
-	c.listener.mu.Lock()
-	c.listener.leave(c)
-	if c.counted {
-		c.counted = false
-		c.listener.open--
-	}
-	c.listener.mu.Unlock()
-	return c.Conn.Close()
 }

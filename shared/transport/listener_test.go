@@ -253,7 +253,7 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if l.limits != (Limits{DefaultConnections, DefaultHandshakes}) {
+	if l.limits != (Limits{Connections: DefaultConnections, Handshakes: DefaultHandshakes}) {
 		t.Errorf("%+v", l.limits)
 	}
 	client, err := net.Dial("tcp", l.Addr().String())

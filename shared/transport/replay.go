@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"net"
+
+	"sotto/shared/limit"
 )
 
 // Replay is a connection whose beginning was read and is read again. One goroutine reads.
@@ -42,6 +44,9 @@ func (r *Replay) Established() {
 		e.Established()
 	}
 }
+
+// Source tells who is on the other side.
+func (r *Replay) Source() limit.Source { return SourceOf(r.Conn) }
 
 // CloseWrite tells the peer that nothing more will come.
 func (r *Replay) CloseWrite() error { return CloseWrite(r.Conn) }
