@@ -51,6 +51,10 @@ type Config struct {
 	ExpireOnSend bool `envconfig:"EXPIRE_ON_SEND" default:"true"`
 	// EndInterval: how long the news that a subscription ended is held back, to send it together with others.
 	EndInterval time.Duration `envconfig:"END_INTERVAL" default:"15s"`
+	// NotificationInterval: how often the notifications that have come are delivered.
+	NotificationInterval time.Duration `envconfig:"NOTIFICATION_INTERVAL" default:"1500ms"`
+	// NotificationTTL: notifications that nobody has taken are removed after this time.
+	NotificationTTL time.Duration `envconfig:"NOTIFICATION_TTL" default:"24h"`
 	// InactiveTTL: a connection without subscriptions that is silent this long is closed; 0 never closes it.
 	InactiveTTL time.Duration `envconfig:"INACTIVE_TTL" default:"6h"`
 	// InactiveInterval: how often connections are checked for that.
@@ -124,17 +128,19 @@ func (c *Config) Validate() error {
 
 func (c *Config) checkNumbers() error {
 	return errors.Join(settings.CheckPositive(map[string]int64{
-		"SMP_QUEUE_QUOTA":       int64(c.QueueQuota),
-		"SMP_CONNECTION_QUEUE":  int64(c.ConnectionQueue),
-		"SMP_MAX_CONNECTIONS":   int64(c.MaxConnections),
-		"SMP_MAX_HANDSHAKES":    int64(c.MaxHandshakes),
-		"SMP_EXPIRY_INTERVAL":   int64(c.ExpiryInterval),
-		"SMP_END_INTERVAL":      int64(c.EndInterval),
-		"SMP_INACTIVE_INTERVAL": int64(c.InactiveInterval),
-		"SMP_TLS_TIMEOUT":       int64(c.TLSTimeout),
-		"SMP_HANDSHAKE_TIMEOUT": int64(c.HandshakeTimeout),
-		"SMP_STALL_TIMEOUT":     int64(c.StallTimeout),
-		"SMP_STORE_TIMEOUT":     int64(c.StoreTimeout),
+		"SMP_QUEUE_QUOTA":           int64(c.QueueQuota),
+		"SMP_CONNECTION_QUEUE":      int64(c.ConnectionQueue),
+		"SMP_MAX_CONNECTIONS":       int64(c.MaxConnections),
+		"SMP_MAX_HANDSHAKES":        int64(c.MaxHandshakes),
+		"SMP_EXPIRY_INTERVAL":       int64(c.ExpiryInterval),
+		"SMP_END_INTERVAL":          int64(c.EndInterval),
+		"SMP_NOTIFICATION_INTERVAL": int64(c.NotificationInterval),
+		"SMP_NOTIFICATION_TTL":      int64(c.NotificationTTL),
+		"SMP_INACTIVE_INTERVAL":     int64(c.InactiveInterval),
+		"SMP_TLS_TIMEOUT":           int64(c.TLSTimeout),
+		"SMP_HANDSHAKE_TIMEOUT":     int64(c.HandshakeTimeout),
+		"SMP_STALL_TIMEOUT":         int64(c.StallTimeout),
+		"SMP_STORE_TIMEOUT":         int64(c.StoreTimeout),
 	}), settings.CheckNotNegative(map[string]int64{
 		"SMP_MESSAGE_TTL":  int64(c.MessageTTL),
 		"SMP_INACTIVE_TTL": int64(c.InactiveTTL),
@@ -182,16 +188,18 @@ func (c *Config) server() server.Config {
 		Versions: wire.VersionRange{
 			Min: wire.Version(c.MinVersion), Max: wire.Version(c.MaxVersion),
 		},
-		MessageTTL:        c.MessageTTL,
-		ExpireOnSend:      c.ExpireOnSend,
-		ExpiryInterval:    c.ExpiryInterval,
-		ExpireOnStart:     c.ExpireOnStart,
-		EndInterval:       c.EndInterval,
-		InactiveTTL:       c.InactiveTTL,
-		InactiveInterval:  c.InactiveInterval,
-		TLSTimeout:        c.TLSTimeout,
-		HandshakeTimeout:  c.HandshakeTimeout,
-		StallTimeout:      c.StallTimeout,
-		ConnectionBacklog: c.ConnectionQueue,
+		MessageTTL:           c.MessageTTL,
+		ExpireOnSend:         c.ExpireOnSend,
+		ExpiryInterval:       c.ExpiryInterval,
+		ExpireOnStart:        c.ExpireOnStart,
+		EndInterval:          c.EndInterval,
+		NotificationInterval: c.NotificationInterval,
+		NotificationTTL:      c.NotificationTTL,
+		InactiveTTL:          c.InactiveTTL,
+		InactiveInterval:     c.InactiveInterval,
+		TLSTimeout:           c.TLSTimeout,
+		HandshakeTimeout:     c.HandshakeTimeout,
+		StallTimeout:         c.StallTimeout,
+		ConnectionBacklog:    c.ConnectionQueue,
 	}
 }

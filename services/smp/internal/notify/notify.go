@@ -38,6 +38,7 @@ type Hub struct {
 	oldest   heap                  // of all that waits
 	total    int                   // notifications that wait
 	unsaved  []*waiting            // with notifications that may not be saved
+	saving   []*waiting            // of these, those whose turn it is
 	removed  []queue.Notification  // saved, and gone since
 	most     int                   // inTotal, less in tests
 }

@@ -7,14 +7,35 @@ import (
 	"sotto/services/smp/internal/queue"
 )
 
-// Unsaved returns at most n notifications that are not saved yet, and takes them for saved. The caller saves them and
-// calls Saved, or NotSaved.
+// Round begins to save: it chooses what [Hub.Unsaved] returns until the next one. That is everything that is not saved,
+// but for what came since the last round and is for somebody who listens: most of it is delivered by the next. With all
+// set it is that, too.
+func (h *Hub) Round(all bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	later := h.unsaved[:0]
+	for _, w := range h.unsaved {
+		switch {
+		case w.items == nil:
+		case !all && !w.tried && w.box != nil && w.box.reader != nil:
+			w.tried = true
+			later = append(later, w)
+		default:
+			h.saving = append(h.saving, w)
+		}
+	}
+	clear(h.unsaved[len(later):])
+	h.unsaved = later
+}
+
+// Unsaved returns at most n notifications of the round that are not saved yet, and takes them for saved. The caller
+// saves them and calls Saved, or NotSaved.
 func (h *Hub) Unsaved(n int) []queue.Notification {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []queue.Notification
-	for len(h.unsaved) > 0 && len(out) < n {
-		w := h.unsaved[0]
+	for len(h.saving) > 0 {
+		w := h.saving[0]
 		for i := range w.items {
 			if len(out) == n {
 				return out
@@ -24,13 +45,11 @@ func (h *Hub) Unsaved(n int) []queue.Notification {
 				out = append(out, queue.Notification{Notifier: queue.Notifier{ID: w.entry.id}, MessageID: it.id, Time: it.time})
 			}
 		}
-		w.listed = false
-		h.unsaved[0] = nil
-		h.unsaved = h.unsaved[1:]
+		w.listed, w.tried = false, false
+		h.saving[0] = nil
+		h.saving = h.saving[1:]
 	}
-	if len(h.unsaved) == 0 {
-		h.unsaved = nil
-	}
+	h.saving = nil
 	return out
 }
 

@@ -20,7 +20,8 @@ type waiting struct {
 	service queue.ID // that the notifier is associated with; zero: none
 	items   []item
 	place   int  // in Hub.oldest
-	listed  bool // in Hub.unsaved
+	listed  bool // in Hub.unsaved or Hub.saving
+	tried   bool // it was listed before, and is about to be delivered
 
 	box        *mailbox // that it is in; nil: nobody listens
 	prev, next *waiting // in box

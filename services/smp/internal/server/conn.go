@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sotto/services/smp/internal/hub"
+	"sotto/services/smp/internal/notify"
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/smp"
 	"sotto/shared/transport"
@@ -26,6 +27,7 @@ type conn struct {
 	version    wire.Version
 	sessionKey *ecdh.PrivateKey // nil on version 6 connections
 	out        outbox
+	notifier   *notify.Subscriber
 	active     atomic.Int64 // Unix seconds of the last traffic either way
 	leaving    atomic.Bool  // finish what is at hand, then close
 
@@ -43,6 +45,7 @@ type listening struct {
 
 func newConn(s *Server, raw net.Conn, session *transport.Session) *conn {
 	c := &conn{srv: s, raw: raw, session: session, blocks: transport.NewBlockConn(session.Conn), subs: make(map[queue.Ref]*listening)}
+	c.notifier = notify.NewSubscriber(c)
 	c.out.init(c, s.cfg.ConnectionBacklog)
 	c.touch()
 	return c
@@ -89,6 +92,7 @@ func (c *conn) leave() {
 			c.srv.hub.Unsubscribe(l.sub)
 		}
 	}
+	c.srv.notify.Leave(c.notifier)
 }
 
 // interrupt makes serve end after the block at hand.
@@ -130,6 +134,9 @@ func (c *conn) forget(ref queue.Ref, sub *hub.Subscription) {
 
 // subscribed reports whether the connection has any subscription. GET does not count. Spec: smp.md 8.6
 func (c *conn) subscribed() bool {
+	if c.srv.notify.Subscribed(c.notifier) {
+		return true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range c.subs {

@@ -154,7 +154,7 @@ func (c *Counters) event(r smp.Response) {
 		c.EndsSent.Add(1)
 	case smp.DELD:
 		c.DeldSent.Add(1)
-	case smp.NMSG:
+	case *notification:
 		c.NotificationsDelivered.Add(1)
 	}
 }

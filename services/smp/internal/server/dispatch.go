@@ -7,8 +7,8 @@ import (
 	"sotto/shared/smp"
 )
 
-// execute runs the authorised commands of a block in order. Neighbours of one kind that wait for the store, SUB,
-// SEND and ACK, run together, so that they share its round trips and its commits.
+// execute runs the authorised commands of a block in order. Neighbours of one kind that wait for the store, SUB, SEND,
+// ACK and NSUB, run together, so that they share its round trips and its commits.
 //
 // Spec: smp.md 5.3
 func (c *conn) execute(ctx context.Context, w *work) {
@@ -26,6 +26,8 @@ func (c *conn) execute(ctx context.Context, w *work) {
 			c.send(ctx, run)
 		case smp.ACK:
 			c.acknowledge(ctx, w, run)
+		case smp.NSUB:
+			c.subscribeNotifiers(ctx, run)
 		default:
 			c.executeOne(ctx, w, r)
 			c.refresh(ctx, r, w.requests[i+1:])
@@ -39,7 +41,7 @@ func (c *conn) execute(ctx context.Context, w *work) {
 func runLength(requests []request) int {
 	kind := requests[0].cmd.Tag()
 	switch kind {
-	case "SUB", "SEND", "ACK":
+	case "SUB", "SEND", "ACK", "NSUB":
 	default:
 		return 1
 	}
@@ -64,6 +66,10 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 		r.resp, err = c.secure(ctx, r.queue, cmd.SenderKey)
 	case smp.RKEY:
 		r.resp, err = c.setRecipientKeys(ctx, r.queue, cmd.Keys)
+	case smp.NKEY:
+		r.resp, err = c.setNotifier(ctx, r.queue, cmd)
+	case smp.NDEL:
+		r.resp, err = c.deleteNotifier(ctx, r.queue)
 	case smp.GET:
 		err = c.get(ctx, w, r)
 	case smp.OFF:
@@ -86,7 +92,7 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 }
 
 // notOffered is the protocol's own answer of a relay that does not do what the command asks: one without private
-// routing refuses its password and knows no session; links and notifiers do not exist here.
+// routing refuses its password and knows no session; links do not exist here.
 //
 // Spec: smp.md 11.1
 func notOffered(cmd smp.Command) smp.Error {
@@ -116,7 +122,7 @@ func (c *conn) used(q *queue.Queue, cmd smp.Command) {
 // refresh lets the rest of the block see what r changed about its queue. What was authorised stays so.
 func (c *conn) refresh(ctx context.Context, r *request, rest []request) {
 	switch r.cmd.(type) {
-	case smp.KEY, smp.SKEY, smp.RKEY, smp.OFF, smp.DEL:
+	case smp.KEY, smp.SKEY, smp.RKEY, smp.NKEY, smp.NDEL, smp.OFF, smp.DEL:
 	default:
 		return
 	}

@@ -10,7 +10,8 @@ import (
 
 // lost is a subscription that a connection lost, and the event that tells it so.
 type lost struct {
-	queue *queue.Queue
+	id    queue.ID     // recipient or notifier id
+	queue *queue.Queue // nil: it is a notifier's
 	event smp.Response
 }
 
@@ -20,10 +21,14 @@ type lost struct {
 func (s *Server) lose(sub *hub.Subscription, event smp.Response) {
 	owner := sub.Owner().(*conn)
 	owner.forget(sub.Queue.Ref, sub)
+	s.tellLater(owner, lost{sub.Queue.RecipientID, sub.Queue, event})
+}
+
+func (s *Server) tellLater(owner *conn, e lost) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, connected := s.conns[owner]; connected {
-		s.ends[owner] = append(s.ends[owner], lost{sub.Queue, event})
+		s.ends[owner] = append(s.ends[owner], e)
 	}
 }
 
@@ -38,26 +43,35 @@ func (s *Server) flushEnds() {
 	}
 }
 
-// endGroup makes one event of those of the same queue, the last, and none of a queue that the connection has
+// endGroup makes one event of those of the same queue or notifier, the last, and none of one that the connection has
 // subscribed again meanwhile: the event would end that subscription in the eyes of the client.
 //
 // Spec: smp.md 10.3
 func (c *conn) endGroup(events []lost) group {
 	g := make(group, 0, len(events))
-	at := make(map[queue.Ref]int, len(events))
-	for _, e := range events {
-		if l := c.listening(e.queue.Ref); l != nil && l.sub != nil {
+	at := make(map[queue.ID]int, len(events))
+	for i := range events {
+		e := &events[i]
+		if c.subscribedAgain(e) {
 			continue
 		}
-		one := reply{entityID: e.queue.RecipientID[:], resp: e.event}
-		if i, again := at[e.queue.Ref]; again {
+		one := reply{entityID: e.id[:], resp: e.event}
+		if i, again := at[e.id]; again {
 			g[i] = one
 			continue
 		}
-		at[e.queue.Ref] = len(g)
+		at[e.id] = len(g)
 		g = append(g, one)
 	}
 	return g
+}
+
+func (c *conn) subscribedAgain(e *lost) bool {
+	if e.queue == nil {
+		return c.srv.notify.Current(c.notifier, e.id)
+	}
+	l := c.listening(e.queue.Ref)
+	return l != nil && l.sub != nil
 }
 
 // closeInactive closes connections that are silent and listen to nothing.

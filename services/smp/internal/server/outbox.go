@@ -43,6 +43,7 @@ type outbox struct {
 	replies  int
 	messages int
 	ready    []*hub.Subscription // to be pulled when there is room
+	notes    bool                // notifications may wait to be taken
 	running  bool                // the writer goroutine
 	closed   bool
 }
@@ -129,12 +130,22 @@ func (c *conn) Ready(s *hub.Subscription) {
 	}
 }
 
+// notify notes that notifications may wait. The writer takes them, a block at a time, when it has time.
+func (o *outbox) notify() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.notes = true
+		o.start()
+	}
+}
+
 // close drops what waits and releases everybody who does.
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	o.groups, o.ready = nil, nil
+	o.groups, o.ready, o.notes = nil, nil, false
 	o.room.Broadcast()
 }
 
@@ -142,32 +153,36 @@ func (o *outbox) close() {
 func (o *outbox) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ready = nil
+	o.ready, o.notes = nil, false
 	for o.running && !o.closed {
 		o.room.Wait()
 	}
 }
 
-// next returns the writer's next work, a group or subscriptions to pull, in turn when there are both. Neither ends
-// the writer.
-func (o *outbox) next(preferPull bool) (group, []*hub.Subscription) {
+// next returns the writer's next work: a group, or, in turn when there are both, subscriptions to pull or the order to
+// take notifications. None of them ends the writer.
+func (o *outbox) next(preferPull bool) (g group, pull []*hub.Subscription, notes bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.notes && !o.closed && (preferPull || len(o.groups) == 0) {
+		o.notes = false
+		return nil, nil, true
+	}
 	if len(o.ready) > 0 && !o.closed && o.messages+pullBatch <= outboxMessages && (preferPull || len(o.groups) == 0) {
 		n := min(pullBatch, len(o.ready))
-		pull := append([]*hub.Subscription(nil), o.ready[:n]...)
+		pull = append([]*hub.Subscription(nil), o.ready[:n]...)
 		o.ready = o.ready[n:]
 		if len(o.ready) == 0 {
 			o.ready = nil
 		}
-		return nil, pull
+		return nil, pull, false
 	}
 	if len(o.groups) == 0 || o.closed {
 		o.running, o.groups = false, nil
 		o.room.Broadcast()
-		return nil, nil
+		return nil, nil, false
 	}
-	g := o.groups[0]
+	g = o.groups[0]
 	o.groups[0] = nil
 	o.groups = o.groups[1:]
 	o.replies -= len(g)
@@ -177,5 +192,5 @@ func (o *outbox) next(preferPull bool) (group, []*hub.Subscription) {
 		}
 	}
 	o.room.Broadcast()
-	return g, nil
+	return g, nil, false
 }

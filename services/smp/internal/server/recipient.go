@@ -32,6 +32,14 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 	if err != nil {
 		return nil, err
 	}
+	ids := smp.IDS{DHKey: serverKey}
+	if cmd.Notifier != nil {
+		var nid smp.NID
+		if q.Notifier, nid, err = newNotifier(cmd.Notifier.NotifierKey, cmd.Notifier.DHKey); err != nil {
+			return nil, err
+		}
+		ids.Notifier = &nid
+	}
 	if err := c.srv.insert(ctx, q, link, cmd.Queue); err != nil {
 		return nil, err
 	}
@@ -39,12 +47,16 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 	if cmd.Subscribe {
 		c.subscribeTo(w, q)
 	}
-	ids := smp.IDS{RecipientID: q.RecipientID[:], SenderID: q.SenderID[:], DHKey: serverKey}
+	ids.RecipientID, ids.SenderID = q.RecipientID[:], q.SenderID[:]
 	if q.Mode != queue.ModeNone {
 		ids.Mode = smp.QueueMode(q.Mode)
 	}
 	if link != nil {
 		ids.LinkID = link.ID[:]
+	}
+	if ids.Notifier != nil {
+		ids.Notifier.NotifierID = q.Notifier.ID[:]
+		c.srv.count.NotifiersCreated.Add(1)
 	}
 	return ids, nil
 }
@@ -110,6 +122,9 @@ func clone(b []byte) []byte { return append(make([]byte, 0, len(b)), b...) }
 func (s *Server) insert(ctx context.Context, q *queue.Queue, link *queue.Link, req *smp.QueueRequest) error {
 	for range createAttempts {
 		_, _ = rand.Read(q.RecipientID[:])
+		if q.Notifier != nil {
+			_, _ = rand.Read(q.Notifier.ID[:])
+		}
 		if link == nil {
 			_, _ = rand.Read(q.SenderID[:])
 		} else {
@@ -260,6 +275,7 @@ func (c *conn) delete(ctx context.Context, q *queue.Queue) (smp.Response, error)
 	if sub := c.srv.hub.Remove(q.Ref); sub != nil && sub.Owner() != hub.Listener(c) {
 		c.srv.lose(sub, smp.DELD{})
 	}
+	c.endNotifier(q.Notifier, queue.ID{})
 	return smp.OK{}, nil
 }
 
@@ -271,7 +287,7 @@ func (c *conn) info(ctx context.Context, q *queue.Queue) (smp.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := smp.QueueInfo{Secured: q.Secured(), Size: size}
+	info := smp.QueueInfo{Secured: q.Secured(), HasNotifier: q.Notifier != nil, Size: size}
 	if l := c.listening(q.Ref); l != nil {
 		info.Subscription = c.subscriptionInfo(l)
 	}

@@ -49,6 +49,7 @@ func (c *conn) send(ctx context.Context, run []request) {
 		if results[i].WasEmpty {
 			c.srv.hub.Stored(in[i].Queue, in[i].Message, marks[i])
 		}
+		c.srv.notifyOf(r.queue, in[i].Message)
 		c.used(r.queue, r.cmd)
 	}
 }

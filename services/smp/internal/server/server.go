@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sotto/services/smp/internal/hub"
+	"sotto/services/smp/internal/notify"
 	"sotto/shared/auth"
 	"sotto/shared/identity"
 	"sotto/shared/key"
@@ -25,31 +26,34 @@ import (
 
 // Config is what an operator decides about the relay's behaviour. Spec: smp.md 12
 type Config struct {
-	NewQueues         bool              // NEW is allowed at all
-	CreatePassword    []byte            // empty: none is needed for NEW
-	Versions          wire.VersionRange // offered in the hello
-	MessageTTL        time.Duration     // older messages are removed
-	ExpireOnSend      bool              // remove old messages of a queue before a SEND to it
-	ExpiryInterval    time.Duration     // sweep over all queues
-	ExpireOnStart     bool              // sweep once at start
-	EndInterval       time.Duration     // END and DELD events are collected this long
-	InactiveTTL       time.Duration     // silent connections without subscriptions are closed; 0: never
-	InactiveInterval  time.Duration     // how often that is checked
-	TLSTimeout        time.Duration     // from accept to the end of the TLS handshake
-	HandshakeTimeout  time.Duration     // for the hellos
-	StallTimeout      time.Duration     // for one block, either way; a client that takes longer is disconnected; 0: never
-	ConnectionBacklog int               // groups of replies waiting for one connection; then its reader waits
+	NewQueues            bool              // NEW is allowed at all
+	CreatePassword       []byte            // empty: none is needed for NEW
+	Versions             wire.VersionRange // offered in the hello
+	MessageTTL           time.Duration     // older messages are removed
+	ExpireOnSend         bool              // remove old messages of a queue before a SEND to it
+	ExpiryInterval       time.Duration     // sweep over all queues
+	ExpireOnStart        bool              // sweep once at start
+	EndInterval          time.Duration     // END and DELD events are collected this long
+	InactiveTTL          time.Duration     // silent connections without subscriptions are closed; 0: never
+	InactiveInterval     time.Duration     // how often that is checked
+	TLSTimeout           time.Duration     // from accept to the end of the TLS handshake
+	HandshakeTimeout     time.Duration     // for the hellos
+	StallTimeout         time.Duration     // for one block, either way; a client that takes longer is disconnected; 0: never
+	NotificationInterval time.Duration     // between deliveries of notifications
+	NotificationTTL      time.Duration     // older notifications are removed
+	ConnectionBacklog    int               // groups of replies waiting for one connection; then its reader waits
 }
 
 // Server serves connections until it is shut down.
 type Server struct {
-	cfg   Config
-	id    *identity.Identity
-	tls   *tls.Config
-	store Store
-	hub   *hub.Hub
-	log   zerolog.Logger
-	now   func() time.Time
+	cfg    Config
+	id     *identity.Identity
+	tls    *tls.Config
+	store  Store
+	hub    *hub.Hub
+	notify *notify.Hub
+	log    zerolog.Logger
+	now    func() time.Time
 
 	verify func(k key.Public, session *ecdh.PrivateKey, corrID, authorization, message []byte) bool
 
@@ -71,15 +75,17 @@ type Server struct {
 // New returns a server for this identity and store.
 func New(cfg Config, id *identity.Identity, store Store, log zerolog.Logger) *Server {
 	s := &Server{
-		cfg: cfg, id: id, tls: transport.ServerConfig(id), store: store, hub: hub.New(), log: log, now: time.Now, verify: auth.Verify,
+		cfg: cfg, id: id, tls: transport.ServerConfig(id), store: store, hub: hub.New(), notify: notify.New(), log: log, now: time.Now, verify: auth.Verify,
 		conns: make(map[*conn]struct{}), ends: make(map[*conn][]lost), swept: make(chan struct{}),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.work, s.abort = context.WithCancel(context.Background())
-	s.wg.Add(3)
+	s.wg.Add(5)
 	go s.watch()
 	go s.sweep()
 	go s.trimMemory()
+	go s.deliverNotifications()
+	go s.keepNotifications()
 	return s
 }
 
@@ -174,6 +180,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() { s.wg.Wait(); close(gone) }()
 	select {
 	case <-gone:
+		s.saveNotifications(ctx, true)
 		return nil
 	case <-ctx.Done():
 		s.mu.Lock()
@@ -181,6 +188,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			c.abort()
 		}
 		s.mu.Unlock()
+		last, done := context.WithTimeout(context.Background(), lastSave)
+		defer done()
+		s.saveNotifications(last, true)
 		return errShutdown
 	}
 }

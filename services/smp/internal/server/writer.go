@@ -33,8 +33,12 @@ func (o *outbox) run() {
 	p := packerPool.Get().(*packing)
 	defer packerPool.Put(p)
 	for pulled := true; ; pulled = !pulled {
-		g, pull := o.next(!pulled)
+		g, pull, notes := o.next(!pulled)
 		switch {
+		case notes:
+			if !o.writeNotifications(p) {
+				o.c.abort()
+			}
 		case pull != nil:
 			if !o.c.pull(pull) {
 				o.c.abort()
@@ -45,6 +49,16 @@ func (o *outbox) run() {
 			o.c.abort()
 		}
 	}
+}
+
+// writeNotifications writes one block of notifications, and asks for the next.
+func (o *outbox) writeNotifications(p *packing) bool {
+	g := o.c.takeNotifications()
+	if len(g) == 0 {
+		return true
+	}
+	o.notify()
+	return o.c.writeGroup(p, g) == nil
 }
 
 // pull reads the heads of queues that have no message in flight and queues them, one in a block.

@@ -42,7 +42,7 @@ func (k *talk) receiveAll(sp *speaker, items []item) error {
 			return fmt.Errorf("nothing arrived: %s; %s and %d more are missing", transport.Safe(err), items[0].text, len(items)-1)
 		}
 		n := slices.IndexFunc(items, func(i item) bool {
-			return len(block) == 1 && bytes.Equal(block[0].EntityID, k.queue(i.args.word(1)).recipient)
+			return len(block) == 1 && bytes.Equal(block[0].EntityID, k.eventEntity(i.args))
 		})
 		if n < 0 {
 			return fmt.Errorf("something else arrived: %s", k.describe(block))
@@ -61,7 +61,10 @@ func (k *talk) receiveAll(sp *speaker, items []item) error {
 //	OK, SOK, PONG              SOK is OK below version 16
 //	MSG q "text" [notify]      a pushed message (quota for the marker, size=N as in SEND)
 //	MSG q "text" corr=ACK      the answer to ACK or GET
+//	NID q                      the queue's new notifier
+//	NMSG q "text" [old]        the notification of a message, for the queue's notifier, or for the one before
 //	END q, DELD q              events; DELD is END below version 10
+//	END q.notifier [old]       the same for the queue's notifier
 //	ERR CODE                   ERR "BLOCKED reason=spam" where words do not do
 //	INFO q {json}              <text> stands for the id of that message, TIME for a time
 //	raw "..."                  these bytes
@@ -73,7 +76,7 @@ func (k *talk) expect(sp *speaker, a args, got *wire.Transmission) error {
 	}
 	want, event := asked{}, false
 	switch a.word(0) {
-	case "END", "DELD":
+	case "END", "DELD", "NMSG":
 		event = true
 	case "MSG":
 		event = a.options["corr"] == ""
@@ -82,12 +85,15 @@ func (k *talk) expect(sp *speaker, a args, got *wire.Transmission) error {
 	}
 	switch {
 	case event && a.word(0) != "ERR":
-		want = asked{entity: k.queue(a.word(1)).recipient}
+		want = asked{entity: k.eventEntity(a)}
 	case event:
 	default:
 		if err := sp.answered(&want); err != nil {
 			return err
 		}
+	}
+	if want.queue != nil {
+		want.queue.asking = want.notifier
 	}
 	if tag := a.options["corr"]; tag != "" && !event && tag != want.tag {
 		return fmt.Errorf("the oldest command without answer is %s", want.tag)
@@ -135,6 +141,10 @@ func (k *talk) expectResponse(a args, got []byte) error {
 		return k.expectMSG(a, r)
 	case smp.INFO:
 		return k.expectINFO(a, r)
+	case smp.NID:
+		return k.expectNID(a, r)
+	case smp.NMSG:
+		return k.expectNMSG(a, r)
 	}
 	want, err := simpleResponse(a)
 	if err != nil {
@@ -177,8 +187,13 @@ func (k *talk) expectIDS(a args, r smp.IDS) error {
 	if len(r.RecipientID) != idSize || len(r.SenderID) != idSize {
 		return errors.New("ids have another length")
 	}
-	if r.ServiceID != nil || r.Notifier != nil {
-		return errors.New("a service or notifier was not asked for")
+	if r.ServiceID != nil {
+		return errors.New("this is no service")
+	}
+	if r.Notifier != nil || (q.asking != nil && k.version >= smp.VersionNotifierCreds) {
+		if err := q.hasNotifier(r.Notifier); err != nil {
+			return err
+		}
 	}
 	switch {
 	case k.version < smp.VersionSenderSecure && r.Mode == smp.ModeNone:
@@ -228,6 +243,9 @@ func (k *talk) expectMSG(a args, r smp.MSG) error {
 	}
 	if before, ok := q.messages[name]; ok && !bytes.Equal(before.AppendResponse(nil, k.version), r.AppendResponse(nil, k.version)) {
 		return errors.New("not the same message as before")
+	}
+	if id, ok := q.notified[name]; ok && !bytes.Equal(id, r.MessageID) {
+		return errors.New("not the message of the notification")
 	}
 	q.messages[name] = smp.MSG{MessageID: bytes.Clone(r.MessageID), EncryptedBody: bytes.Clone(r.EncryptedBody)}
 	return nil
@@ -286,6 +304,8 @@ func (k *talk) describeOne(t wire.Transmission) string {
 			name = q.name
 		case bytes.Equal(t.EntityID, q.sender):
 			name = q.name + ".sender"
+		case q.notifier(false) != nil && bytes.Equal(t.EntityID, q.notifier(false).id):
+			name = q.name + ".notifier"
 		}
 	}
 	text := string(t.Command)

@@ -24,6 +24,9 @@ type queueState struct {
 	dh                      auth.Key // the recipient's half of the message encryption
 	secret                  [32]byte
 	messages                map[string]smp.MSG // by the text that was sent
+	notified                map[string][]byte  // ids of messages, likewise
+	notifiers               []*notifierState   // the present one last
+	asking                  *notifierState     // by the command whose answer is looked at
 }
 
 // idSize is that of the ids and correlation ids that clients make. Spec: smp.md 2.8
@@ -82,13 +85,15 @@ type request struct {
 	entity  []byte
 	key     auth.Key
 	corrID  []byte
+
+	notifier *notifierState // that is asked for
 }
 
 // authorize makes a transmission of a command. The options that change it, for any command:
 //
 //	key=k             authorized by this key instead of the queue's, or the one in the command
 //	auth=none         not authorized; auth=bad: with a wrong signature; auth=junk:64: 64 arbitrary bytes
-//	entity=none       no entity id; entity="text", or one of q1: entity=q1.recipient, q1.sender, q1.link
+//	entity=none       no entity id; entity="text", or one of q1: entity=q1.recipient, q1.sender, q1.link, q1.notifier
 //	corr=none         no correlation id; corr="text"
 //	session=wrong     another session id, in version 6
 //	service           with a service signature, from version 16
@@ -127,7 +132,7 @@ func (k *talk) authorize(sp *speaker, a args, r request) (_ []byte, err error) {
 	if a.options["session"] == "wrong" {
 		session = randomID()
 	}
-	sp.asked = append(sp.asked, asked{tag: r.tag, corrID: r.corrID, entity: r.entity, queue: r.queue})
+	sp.asked = append(sp.asked, asked{tag: r.tag, corrID: r.corrID, entity: r.entity, queue: r.queue, notifier: r.notifier})
 	return wire.AppendTransmission(nil, sp.conn.Version(), false, authorization, service, session, signed), nil
 }
 
@@ -162,14 +167,16 @@ func (k *talk) entity(name string) []byte {
 		return q.sender
 	case q != nil && kind == "link":
 		return q.link
+	case q != nil && kind == "notifier" && q.notifier(false) != nil:
+		return q.notifier(false).id
 	}
 	return []byte(name)
 }
 
 // request builds a command:
 //
-//	NEW q [mode=M|C] [subscribe] [password=x] [fixed="..." user="..."] [sender=wrong]
-//	SUB q, GET q, OFF q, DEL q, QUE q, LDEL q, NDEL q, SUBS q, LGET q, NSUB q, NSUBS q
+//	NEW q [mode=M|C] [subscribe] [password=x] [fixed="..." user="..."] [sender=wrong] [notifier=k]
+//	SUB q, GET q, OFF q, DEL q, QUE q, LDEL q, NDEL q, SUBS q, LGET q, NSUB q [old], NSUBS q
 //	KEY q k, SKEY q k, LKEY q k, RKEY q k..., NKEY q k     k, or the key q itself: the recipient's
 //	SEND q ["text" | size=N | size=max | size=max+1] [notify]
 //	ACK q ["text" | size=... | quota | empty | wrong | short]     the message that held the text
@@ -178,7 +185,8 @@ func (k *talk) entity(name string) []byte {
 //	raw "TAG parameters" [x=00ff]      bytes: the text, then hex
 //
 // Recipient commands are for the recipient id and with the recipient's key, those of the sender for the sender id
-// and with the key of the command, if any.
+// and with the key of the command, if any, those of the notifier for its id and with its key, once the queue has one: the
+// one from the last NKEY or, with "old", the one before.
 func (k *talk) request(a args) (r request, err error) {
 	if err := a.only(requestOptions...); err != nil {
 		return r, err
@@ -206,12 +214,15 @@ func (k *talk) request(a args) (r request, err error) {
 	case smp.Link:
 		r.entity = r.queue.link
 	}
+	if cmd.Party() == smp.Notifier {
+		k.asNotifier(a, &r)
+	}
 	r.command = cmd.AppendCommand(nil, k.version)
 	return r, err
 }
 
 var requestOptions = []string{
-	"key", "auth", "entity", "corr", "session", "mode", "password", "fixed", "user", "sender", "size", "x", "n",
+	"key", "auth", "entity", "corr", "session", "mode", "password", "fixed", "user", "sender", "size", "x", "n", "notifier",
 }
 
 var standAlone = map[string]bool{"PING": true, "PRXY": true, "PFWD": true, "RFWD": true}
@@ -281,7 +292,9 @@ func (k *talk) keyCommand(a args, r *request) (smp.Command, error) {
 	case "RKEY":
 		return smp.RKEY{Keys: keys}, nil
 	case "NKEY":
-		return smp.NKEY{NotifierKey: keys[0], DHKey: auth.NewX25519().Public()}, nil
+		n, err := k.newNotifier(a.word(2))
+		r.notifier = n
+		return smp.NKEY{NotifierKey: n.key.Public(), DHKey: n.dh.Public()}, err
 	}
 	return nil, errors.New("no such command")
 }
@@ -300,6 +313,12 @@ func (k *talk) newQueue(a args, r *request) (smp.Command, error) {
 	password, given := a.options["password"]
 	cmd := smp.NEW{
 		AuthKey: own.Public(), DHKey: q.dh.Public(), HasBasicAuth: given, BasicAuth: []byte(password), Subscribe: a.flag(2, "subscribe"),
+	}
+	if name, ok := a.options["notifier"]; ok {
+		if r.notifier, err = k.newNotifier(name); err != nil {
+			return nil, err
+		}
+		cmd.Notifier = &smp.NotifierCredentials{NotifierKey: r.notifier.key.Public(), DHKey: r.notifier.dh.Public()}
 	}
 	if mode := a.options["mode"]; mode != "" {
 		cmd.Queue = &smp.QueueRequest{Mode: smp.QueueMode(mode[0])}

@@ -32,6 +32,7 @@ type talk struct {
 	clients map[string]*speaker
 	queues  map[string]*queueState
 	keys    map[string]auth.Key
+	nonces  map[[24]byte]bool // of notifications
 }
 
 // speaker is a client, with the commands that it awaits answers to.
@@ -68,6 +69,8 @@ type asked struct {
 	corrID []byte
 	entity []byte
 	queue  *queueState
+
+	notifier *notifierState
 }
 
 // Run runs a conversation with a relay that is started for it. With bubble set it runs over pipes in a bubble of
@@ -85,6 +88,7 @@ func (c *Conversation) Run(t *testing.T, v wire.Version, alg key.Algorithm, bubb
 		k := &talk{
 			t: t, relay: Start(t, o), version: v, alg: alg, bubble: bubble,
 			clients: make(map[string]*speaker), queues: make(map[string]*queueState), keys: make(map[string]auth.Key),
+			nonces: make(map[[24]byte]bool),
 		}
 		k.play(c)
 	}
@@ -96,14 +100,14 @@ func (c *Conversation) Run(t *testing.T, v wire.Version, alg key.Algorithm, bubb
 }
 
 // options are the relay's: quota, password, new-queues=off, end-interval, ttl, expire-on-send, expiry-interval,
-// inactive-ttl, inactive-interval, expire-on-start.
+// inactive-ttl, inactive-interval, expire-on-start, notification-ttl.
 func (c *Conversation) options() (o Options, err error) {
 	a := c.settings
 	if o.Quota, err = a.number("quota", DefaultQuota); err != nil {
 		return o, err
 	}
 	times := make(map[string]time.Duration)
-	for _, name := range []string{"end-interval", "ttl", "expiry-interval", "inactive-ttl", "inactive-interval"} {
+	for _, name := range []string{"end-interval", "ttl", "expiry-interval", "inactive-ttl", "inactive-interval", "notification-ttl"} {
 		if text, ok := a.options[name]; ok {
 			if times[name], err = time.ParseDuration(text); err != nil {
 				return o, err
@@ -114,6 +118,7 @@ func (c *Conversation) options() (o Options, err error) {
 		for name, to := range map[string]*time.Duration{
 			"end-interval": &cfg.EndInterval, "ttl": &cfg.MessageTTL, "expiry-interval": &cfg.ExpiryInterval,
 			"inactive-ttl": &cfg.InactiveTTL, "inactive-interval": &cfg.InactiveInterval,
+			"notification-ttl": &cfg.NotificationTTL,
 		} {
 			if d, ok := times[name]; ok {
 				*to = d
@@ -123,7 +128,8 @@ func (c *Conversation) options() (o Options, err error) {
 		cfg.NewQueues = a.options["new-queues"] != "off"
 		cfg.ExpireOnSend, cfg.ExpireOnStart = a.flag(0, "expire-on-send"), a.flag(0, "expire-on-start")
 	}
-	return o, a.only("quota", "password", "new-queues", "end-interval", "ttl", "expiry-interval", "inactive-ttl", "inactive-interval")
+	return o, a.only("quota", "password", "new-queues", "end-interval", "ttl", "expiry-interval", "inactive-ttl", "inactive-interval",
+		"notification-ttl")
 }
 
 // play does the steps, then checks that nothing is left unread.
@@ -306,7 +312,7 @@ func (k *talk) silent(sp *speaker) error {
 func (k *talk) queue(name string) *queueState {
 	q := k.queues[name]
 	if q == nil {
-		q = &queueState{name: name, messages: make(map[string]smp.MSG)}
+		q = &queueState{name: name, messages: make(map[string]smp.MSG), notified: make(map[string][]byte)}
 		k.queues[name] = q
 	}
 	return q

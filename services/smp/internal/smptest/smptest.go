@@ -48,15 +48,17 @@ const stopTime = 20 * time.Second
 // Defaults are the settings of a relay in use, except that nothing expires. Spec: smp.md 12
 func Defaults() server.Config {
 	return server.Config{
-		NewQueues:         true,
-		Versions:          wire.VersionRange{Min: smp.MinVersion, Max: smp.MaxVersion},
-		EndInterval:       15 * time.Second,
-		InactiveTTL:       6 * time.Hour,
-		InactiveInterval:  time.Hour,
-		TLSTimeout:        time.Minute,
-		HandshakeTimeout:  2 * time.Minute,
-		StallTimeout:      2 * time.Minute,
-		ConnectionBacklog: 128,
+		NewQueues:            true,
+		Versions:             wire.VersionRange{Min: smp.MinVersion, Max: smp.MaxVersion},
+		EndInterval:          15 * time.Second,
+		NotificationInterval: 1500 * time.Millisecond,
+		NotificationTTL:      24 * time.Hour,
+		InactiveTTL:          6 * time.Hour,
+		InactiveInterval:     time.Hour,
+		TLSTimeout:           time.Minute,
+		HandshakeTimeout:     2 * time.Minute,
+		StallTimeout:         2 * time.Minute,
+		ConnectionBacklog:    128,
 	}
 }
 
