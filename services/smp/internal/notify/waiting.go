@@ -92,14 +92,18 @@ func (h *Hub) route(e *entry) {
 	h.tidyBox(from)
 }
 
-// Add notes a message for a notifier. It returns how many older notifications it had to drop for want of room.
+// Add notes a message, of a time in Unix nanoseconds, for a notifier. It returns how many older notifications it had to
+// drop for want of room.
 //
 // Spec: smp.md 10.4
-func (h *Hub) Add(n *queue.Notifier, id queue.MessageID, unixSeconds int64) (dropped int) {
+func (h *Hub) Add(n *queue.Notifier, id queue.MessageID, time int64) (dropped int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := h.waitingFor(n)
-	w.items = append(w.items, item{id: id, time: unixSeconds})
+	if len(w.items) > 0 { // the order is that of the times, also after a restart
+		time = max(time, w.items[len(w.items)-1].time+1)
+	}
+	w.items = append(w.items, item{id: id, time: time})
 	h.total++
 	h.arrived(w)
 	if len(w.items) > perNotifier {
@@ -213,7 +217,7 @@ func (s *Subscriber) firstWaiting() *waiting {
 	return s.service.mail.first
 }
 
-// Expire drops the notifications of messages from before a time, in Unix seconds, and returns how many. Those that are
+// Expire drops the notifications of messages from before a time, in Unix nanoseconds, and returns how many. Those that are
 // saved are the caller's.
 func (h *Hub) Expire(before int64) (dropped int) {
 	for {

@@ -37,7 +37,7 @@ type Head struct {
 type Notification struct {
 	Notifier  Notifier
 	MessageID MessageID
-	Time      int64 // Unix seconds, when the relay accepted the message
+	Time      int64 // nanoseconds since the Unix epoch, when the relay accepted the message
 }
 
 // Saved is what a store says of a notification that it was given.

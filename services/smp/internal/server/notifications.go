@@ -117,7 +117,7 @@ func (s *Server) expireNotifications() {
 	if s.cfg.NotificationTTL <= 0 {
 		return
 	}
-	before := s.now().Add(-s.cfg.NotificationTTL).Unix()
+	before := s.now().Add(-s.cfg.NotificationTTL).UnixNano()
 	s.count.NotificationsExpired.Add(uint64(s.notify.Expire(before)))
 	if _, err := s.store.ExpireNotifications(s.ctx, before); err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Error().Str("op", "expire notifications").Msg("old notifications could not be removed; it is tried again at the next interval")

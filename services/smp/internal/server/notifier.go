@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"sotto/services/smp/internal/notify"
 	"sotto/services/smp/internal/queue"
@@ -134,7 +135,7 @@ func (s *Server) notifyOf(q *queue.Queue, m *queue.Message) {
 	if !m.Notify || q.Notifier == nil {
 		return
 	}
-	dropped := s.notify.Add(q.Notifier, m.ID, m.Time.Unix())
+	dropped := s.notify.Add(q.Notifier, m.ID, m.Time.UnixNano())
 	s.count.NotificationsCreated.Add(1)
 	s.count.NotificationsDropped.Add(uint64(dropped))
 }
@@ -156,7 +157,7 @@ func (n *notification) AppendResponse(dst []byte, _ wire.Version) []byte {
 	)
 	_, _ = rand.Read(event.Nonce[:])
 	secret := [box.KeySize]byte(n.Notifier.DHSecret)
-	told := smp.NotificationMeta{MessageID: n.MessageID[:], Time: n.Time}.AppendTo(plain[:0])
+	told := smp.NotificationMeta{MessageID: n.MessageID[:], Time: time.Unix(0, n.Time).Unix()}.AppendTo(plain[:0])
 	sealed, err := box.SealPadded(meta[:0], told, &event.Nonce, &secret, smp.PaddedMetaSize)
 	if err != nil {
 		panic("a notification exceeds its size") // its parts have fixed sizes

@@ -43,6 +43,9 @@ type Queues interface {
 	DeleteLink(ctx context.Context, q queue.Ref) error
 	// Delete removes the record, its link and all its messages. A second Delete is queue.ErrNotFound.
 	Delete(ctx context.Context, q queue.Ref) error
+	// Count returns how many queues there are, at once. It may be wrong by those whose creation or deletion failed without
+	// an answer from the database, until the store is opened again.
+	Count() int64
 	// Touch notes that the queue was used on this day. It returns at once; the day is stored in the background,
 	// at most once per queue and day, and may be lost in a crash.
 	Touch(q *queue.Queue, day int64)
@@ -93,7 +96,7 @@ type Notifications interface {
 	// SavedNotifications returns at most n of those stored, with the notifiers that they are for, in a fixed order that
 	// begins after the given one; nil: at the beginning.
 	SavedNotifications(ctx context.Context, after *queue.Notification, n int) ([]queue.Notification, error)
-	// ExpireNotifications removes, in bounded steps, those of messages from before a time, in Unix seconds, and
+	// ExpireNotifications removes, in bounded steps, those of messages from before a time, in Unix nanoseconds, and
 	// returns how many.
 	ExpireNotifications(ctx context.Context, before int64) (int64, error)
 }

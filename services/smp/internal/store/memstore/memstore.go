@@ -85,6 +85,13 @@ func (s *Store) Create(_ context.Context, q *queue.Queue, link *queue.Link) erro
 	return nil
 }
 
+// Count returns how many queues there are.
+func (s *Store) Count() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.queues))
+}
+
 // ByRecipient returns the records with these recipient ids.
 func (s *Store) ByRecipient(_ context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
 	return s.lookup(s.byRecipient, ids, fresh), nil

@@ -95,6 +95,7 @@ func (s *Store) deleteClaimed(p *patience, st *state) error {
 		if queues == 0 && !unsure {
 			return queue.ErrNotFound
 		}
+		s.count.Add(-1)
 		return nil
 	})
 }

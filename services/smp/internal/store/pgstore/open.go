@@ -122,6 +122,7 @@ type Store struct {
 	appender [appenders]*appender
 	remover  *remover
 
+	count   atomic.Int64       // queues
 	removed atomic.Int64       // messages removed since the last vacuum
 	closing atomic.Bool        // set by Close; operations fail from then on
 	ctx     context.Context    // of the background goroutines
@@ -188,7 +189,13 @@ func (s *Store) migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err == nil && from != to {
 		s.log.Info().Int("from", from).Int("to", to).Msg("schema migrated")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	var queues int64
+	err = conn.QueryRow(ctx, countQueues).Scan(&queues)
+	s.count.Store(queues)
+	return pg.Wrap("count queues", err)
 }
 
 func (s *Store) start() {

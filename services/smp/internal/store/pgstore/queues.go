@@ -33,6 +33,7 @@ const (
 		FROM unnest($1::bytea[]) WITH ORDINALITY AS w (id, n) %s
 		LEFT JOIN links l ON l.queue_id = q.id LEFT JOIN notifiers t ON t.queue_id = q.id`
 	secureQueue = `UPDATE queues SET sender_key = $2 WHERE id = $1 AND (sender_key IS NULL OR sender_key = $2)`
+	countQueues = `SELECT count(*) FROM queues`
 	queueExists = `SELECT EXISTS (SELECT FROM queues WHERE id = $1)`
 	setKeys     = `UPDATE queues SET recipient_keys = $2 WHERE id = $1`
 	suspend     = `UPDATE queues SET status = $2, blocking_reason = '', blocking_notice = false, blocking_ttl = 0 WHERE id = $1`
@@ -72,10 +73,14 @@ func (s *Store) Create(ctx context.Context, q *queue.Queue, link *queue.Link) er
 		return err
 	}
 	q.Ref = record.Ref
+	s.count.Add(1)
 	s.records.put(&record, readAt)
 	s.addEmpty(record.Ref)
 	return nil
 }
+
+// Count returns how many queues there are: counted when the store was opened, and kept since.
+func (s *Store) Count() int64 { return s.count.Load() }
 
 func insertArgs(q *queue.Queue, link *queue.Link) []any {
 	var linkID, fixed, user []byte

@@ -24,7 +24,7 @@ ALTER TABLE queues ADD service_id bytea;
 CREATE TABLE notifications (
     notifier_id  bytea NOT NULL REFERENCES notifiers ON DELETE CASCADE,
     msg_id       bytea NOT NULL,
-    time         bigint NOT NULL,        -- seconds since the Unix epoch
+    time         bigint NOT NULL,        -- nanoseconds since the Unix epoch
     PRIMARY KEY (notifier_id, msg_id)
 );
 CREATE INDEX notifications_by_time ON notifications (time);
