@@ -85,22 +85,21 @@ func (h *clientHandshake) sendHello() (err error) {
 	if h.cfg.Rand != nil {
 		h.rand = h.cfg.Rand
 	}
-	if h.private, err = ecdh.X25519().GenerateKey(h.rand); err != nil {
-		return err
-	}
-	h.hello = clientHello{
-		suites: []uint16{ChaCha20Poly1305}, name: h.cfg.ServerName, alpn: h.cfg.ALPN,
-		share: h.private.PublicKey().Bytes(),
-	}
+	var secret [32]byte
+	defer clear(secret[:])
+	h.hello = clientHello{suites: []uint16{ChaCha20Poly1305}, name: h.cfg.ServerName, alpn: h.cfg.ALPN}
 	if len(h.cfg.Suites) > 0 {
 		h.hello.suites = h.cfg.Suites
 	}
-	if _, err := io.ReadFull(h.rand, h.hello.random[:]); err != nil {
+	for _, b := range [][]byte{secret[:], h.hello.random[:], h.hello.sessionID[:]} {
+		if _, err := io.ReadFull(h.rand, b); err != nil {
+			return err
+		}
+	}
+	if h.private, err = ecdh.X25519().NewPrivateKey(secret[:]); err != nil {
 		return err
 	}
-	if _, err := io.ReadFull(h.rand, h.hello.sessionID[:]); err != nil {
-		return err
-	}
+	h.hello.share = h.private.PublicKey().Bytes()
 	return h.writeHello()
 }
 

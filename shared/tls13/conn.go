@@ -149,7 +149,7 @@ func (c *Conn) readData() error {
 	if err != nil {
 		return err
 	}
-	if c.in.seq >= c.out.limit {
+	if c.in.seq == c.out.limit {
 		c.out.ask.Store(true)
 	}
 	switch kind {
