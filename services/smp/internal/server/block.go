@@ -61,6 +61,10 @@ func (c *conn) process(ctx context.Context, payload []byte) {
 	for t, ok := batch.Next(); ok; t, ok = batch.Next() {
 		w.requests = append(w.requests, c.parse(t))
 	}
+	if !c.keepPace(w.requests) {
+		c.leaving.Store(true)
+		return
+	}
 	c.authorize(ctx, w)
 	c.execute(ctx, w)
 	c.answer(w)

@@ -28,6 +28,7 @@ type conn struct {
 	sessionKey *ecdh.PrivateKey // nil on version 6 connections
 	out        outbox
 	notifier   *notify.Subscriber
+	lanes      lanes        // of the reader
 	active     atomic.Int64 // Unix seconds of the last traffic either way
 	leaving    atomic.Bool  // finish what is at hand, then close
 
@@ -45,7 +46,7 @@ type listening struct {
 
 func newConn(s *Server, raw net.Conn, session *transport.Session) *conn {
 	c := &conn{srv: s, raw: raw, session: session, blocks: transport.NewBlockConn(session.Conn), subs: make(map[queue.Ref]*listening)}
-	c.notifier = notify.NewSubscriber(c)
+	c.notifier, c.lanes = notify.NewSubscriber(c), s.rates.lanes(raw)
 	c.out.init(c, s.cfg.ConnectionBacklog)
 	c.touch()
 	return c

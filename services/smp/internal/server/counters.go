@@ -50,6 +50,10 @@ type Counts[N any] struct {
 	QueuesSecured N `metric:"smp_queues_secured_total" help:"Sender keys set with KEY and SKEY."`
 	QueuesDeleted N `metric:"smp_queues_deleted_total" help:"Queues deleted."`
 
+	QueuesRefused  N `metric:"smp_queues_refused_full_total" help:"NEW refused because there are SMP_MAX_QUEUES queues."`
+	CreatedTooFast N `metric:"smp_closed_new_rate_total" help:"Connections closed for more NEW than SMP_NEW_RATE allows."`
+	ProxiedTooFast N `metric:"smp_closed_proxy_rate_total" help:"Connections closed for more PRXY than SMP_PROXY_RATE allows."`
+
 	MessagesReceived     N `metric:"smp_messages_received_total" help:"Messages stored by SEND."`
 	BytesReceived        N `metric:"smp_messages_received_bytes_total" help:"Bytes of the bodies of these, as clients sealed them."`
 	MessagesDelivered    N `metric:"smp_messages_delivered_total" help:"MSG sent, repeated ones and quota markers included."`

@@ -116,10 +116,14 @@ func requestedLink(q *queue.Queue, req *smp.QueueRequest, corrID []byte) (*queue
 
 func clone(b []byte) []byte { return append(make([]byte, 0, len(b)), b...) }
 
-// insert draws the random ids and stores the record.
+// insert draws the random ids and stores the record. A relay that is full answers like one that takes no new queues.
 //
 // Spec: smp.md 9.2 step 5
 func (s *Server) insert(ctx context.Context, q *queue.Queue, link *queue.Link, req *smp.QueueRequest) error {
+	if !s.takeRoom() {
+		return smp.ErrAuth
+	}
+	defer s.releaseRoom()
 	for range createAttempts {
 		_, _ = rand.Read(q.RecipientID[:])
 		if q.Notifier != nil {

@@ -41,6 +41,9 @@ type Config struct {
 	StallTimeout         time.Duration     // for one block, either way; a client that takes longer is disconnected; 0: never
 	NotificationInterval time.Duration     // between deliveries of notifications
 	NotificationTTL      time.Duration     // older notifications are removed
+	NewRate              int               // NEW of a source per minute; a connection has a quarter; 0: no bound
+	ProxyRate            int               // PRXY, likewise
+	MaxQueues            int64             // NEW is refused when there are so many; 0: no bound
 	ConnectionBacklog    int               // groups of replies waiting for one connection; then its reader waits
 }
 
@@ -64,6 +67,8 @@ type Server struct {
 	handshakes atomic.Uint64 // so far
 	swept      chan struct{} // closed after the sweep at the start
 	count      Counters
+	rates      rates
+	creating   atomic.Int64 // NEW under way
 
 	wg    sync.WaitGroup  // connections and background loops
 	ctx   context.Context // ends at Shutdown
@@ -77,6 +82,7 @@ func New(cfg Config, id *identity.Identity, store Store, log zerolog.Logger) *Se
 	s := &Server{
 		cfg: cfg, id: id, tls: transport.ServerConfig(id), store: store, hub: hub.New(), notify: notify.New(), log: log, now: time.Now, verify: auth.Verify,
 		conns: make(map[*conn]struct{}), ends: make(map[*conn][]lost), swept: make(chan struct{}),
+		rates: newRates(cfg),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.work, s.abort = context.WithCancel(context.Background())

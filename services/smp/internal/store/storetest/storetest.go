@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 		cases []testCase
 	}{
 		{"queues", queueCases},
+		{"count", countCases},
 		{"messages", messageCases},
 		{"quota", quotaCases},
 		{"expiry", expiryCases},
