@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sotto/shared/identity"
+	"sotto/shared/tls13"
 )
 
 // HandshakeTimeout bounds a TLS handshake, from accepting or dialling the connection to its end, if the context does
@@ -19,8 +20,8 @@ const HandshakeTimeout = 60 * time.Second
 
 // Session is a connection after its TLS handshake. It prints as a placeholder.
 type Session struct {
-	// Conn carries what is inside TLS, without deadlines: a *tls.Conn, or, if the session came with its connection, what
-	// is left of that.
+	// Conn carries what is inside TLS, without deadlines: a *tls.Conn or *tls13.Conn, or, if the session came with its
+	// connection, what is left of that.
 	Conn net.Conn
 	// ID is the session id: the client's Finished message, 32 bytes under TLS 1.3 with a SHA-256 suite, 48 with
 	// SHA-384, 12 under TLS 1.2. Both ends have the same.
@@ -40,10 +41,18 @@ type Session struct {
 	ClientChain [][]byte
 }
 
-// TLS returns the state of Conn's TLS; it is empty if that ended before the relay.
+// TLS returns the state of Conn's TLS; it is empty if that ended before the relay. Of a *tls13.Conn there is what both
+// packages call the same, and no certificates.
 func (s *Session) TLS() tls.ConnectionState {
-	if conn, ok := s.Conn.(*tls.Conn); ok {
+	switch conn := s.Conn.(type) {
+	case *tls.Conn:
 		return conn.ConnectionState()
+	case *tls13.Conn:
+		state := conn.State()
+		return tls.ConnectionState{
+			Version: tls.VersionTLS13, HandshakeComplete: true, CipherSuite: state.Suite, CurveID: tls.X25519,
+			NegotiatedProtocol: state.ALPN, ServerName: state.ServerName, HelloRetryRequest: state.Retried,
+		}
 	}
 	return tls.ConnectionState{}
 }
@@ -55,7 +64,7 @@ func (s *Session) CloseWrite() error {
 
 // Abort closes the connection without TLS's farewell, which may wait for a peer that does not read.
 func (s *Session) Abort() error {
-	if conn, ok := s.Conn.(*tls.Conn); ok {
+	if conn, ok := s.Conn.(interface{ NetConn() net.Conn }); ok {
 		return conn.NetConn().Close()
 	}
 	return s.Conn.Close()
@@ -108,7 +117,20 @@ type Established interface {
 //
 // Spec: smp.md 3.4
 func ServerHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Session, error) {
-	s, err := serverHandshake(ctx, raw, cfg)
+	return establish(ctx, raw, func(ctx context.Context, raw net.Conn) (*Session, error) { return tlsHandshake(ctx, raw, cfg) })
+}
+
+// establish makes the relay's side of a handshake by shake, unless the session comes with the connection.
+func establish(
+	ctx context.Context, raw net.Conn, shake func(context.Context, net.Conn) (*Session, error),
+) (s *Session, err error) {
+	if secured, ok := raw.(Secured); ok {
+		if s, err = secured.Session(ctx); err != nil {
+			raw.Close()
+		}
+	} else {
+		s, err = shake(ctx, raw)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +140,8 @@ func ServerHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Sessi
 	return s, nil
 }
 
-func serverHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Session, error) {
-	if secured, ok := raw.(Secured); ok {
-		s, err := secured.Session(ctx)
-		if err != nil {
-			raw.Close()
-		}
-		return s, err
-	}
+// tlsHandshake is the relay's side of a handshake by crypto/tls.
+func tlsHandshake(ctx context.Context, raw net.Conn, cfg *tls.Config) (*Session, error) {
 	b := newBinding(raw, clientReads)
 	return shake(ctx, b, tls.Server(b, b.serverConfig(cfg)))
 }

@@ -82,6 +82,9 @@ func safeType(err error) string {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return "timeout"
 	}
+	if text, ok := strings.CutPrefix(err.Error(), "tls13: "); ok {
+		return text // a fixed sentence
+	}
 	if strings.HasPrefix(err.Error(), "tls: ") {
 		return "tls failure" // the text may quote what the peer offered
 	}
