@@ -84,6 +84,7 @@ type Config struct {
 	// FileHost: the names of the file relay, comma-separated, XFTP_HOST there. Browsers that ask for them are led to it.
 	FileHost string `envconfig:"FILE_HOST"`
 	settings.Web
+	settings.Metrics
 	settings.Information
 	// LogLevel: debug, info, warn or error. No level logs ids, addresses, keys or contents.
 	LogLevel string `envconfig:"LOG_LEVEL" default:"info"`
@@ -116,6 +117,7 @@ func (c *Config) Validate() error {
 		c.checkNumbers(),
 		settings.CheckListen("SMP_LISTEN", c.Listen),
 		c.Web.Check(prefix),
+		c.Metrics.Check(prefix),
 		c.checkFront(),
 	} {
 		if err != nil {

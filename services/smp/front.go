@@ -21,6 +21,8 @@ import (
 type front struct {
 	site *site.Site      // nil: nothing for browsers
 	door *frontdoor.Door // nil: no shared port
+	// listeners are the ports of the door.
+	listeners run.Listeners
 }
 
 // openFront opens what the settings ask for.
@@ -49,6 +51,7 @@ func (c *Config) openFront(ctx context.Context, server address.Server, id *ident
 		s.Close()
 		return nil, err
 	}
+	f.listeners = listeners
 	f.door = frontdoor.New(listeners[0], frontdoor.Options{
 		Hosts: s.Names(), Identity: id, Certificate: s.Certificate, Challenge: s.Challenge, Pages: s.Pages, Log: log,
 		Files: frontdoor.Files{Hosts: files, Address: c.FileRelay, Inner: c.FileRelayInner},

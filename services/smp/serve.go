@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/rs/zerolog"
 
 	"sotto/services/smp/internal/server"
 	"sotto/services/smp/internal/store/pgstore"
 	"sotto/shared/logging"
+	"sotto/shared/metrics"
 	"sotto/shared/pg"
 	"sotto/shared/run"
 	"sotto/shared/settings"
@@ -37,6 +39,12 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	registry, ready := metrics.New(service, version), new(metrics.Ready)
+	port, err := metrics.Open(ctx, "SMP_METRICS_LISTEN", cfg.MetricsListen, registry, ready, log)
+	if err != nil {
+		return err
+	}
+	defer port.Close()
 	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
 	listeners, err := run.ListenBehind(ctx, cfg.ProxyProtocol, "SMP_LISTEN", cfg.Listen, limits)
 	if err != nil {
@@ -48,11 +56,12 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer front.close()
-	store, err := openStore(ctx, cfg, log)
+	store, err := openStore(ctx, cfg, registry.Store(service), log)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	ready.Database(store.Ping)
 	relay := server.New(cfg.server(), id, store, log)
 	run.Announcement{
 		Name: "smp", Version: version, Advertised: advertised, Identity: id, Made: made, Setting: "SMP_HOST",
@@ -61,20 +70,27 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 			{"storage", "postgres, " + pg.Describe(cfg.DatabaseURL)},
 			{"listening", listeners.String()},
 			{"new queues", run.Who(cfg.NewQueues, "SMP_NEW_QUEUES", cfg.CreatePassword)},
-		}, front.lines(cfg)...),
+		}, slices.Concat(port.Lines(), front.lines(cfg))...),
 	}.Print(stdout)
-	program := run.Program{Relay: relay, Listeners: listeners, Lost: store.Lost(), ErrLost: errDatabaseLost, Log: log}
+	measured{
+		relay: relay, store: store, identity: id, front: front, listeners: listeners, names: cfg.MetricsNames,
+	}.register(registry)
+	program := run.Program{
+		Relay: relay, Listeners: listeners, Lost: store.Lost(), ErrLost: errDatabaseLost, Readiness: ready, Log: log,
+	}
 	front.serve(ctx, &program)
 	return program.Serve(ctx)
 }
 
 // openStore connects to Postgres and brings the schema up to date.
-func openStore(ctx context.Context, cfg *Config, log zerolog.Logger) (*pgstore.Store, error) {
+func openStore(ctx context.Context, cfg *Config, measure pg.Measure, log zerolog.Logger) (*pgstore.Store, error) {
 	if cfg.DatabaseURL == "" {
 		return nil, settings.Bad("SMP_DATABASE_URL is not set: name a Postgres database, such as " +
 			"postgres://user:password@host/name (`make run` starts one of its own)")
 	}
-	store, err := pgstore.Open(ctx, pgstore.Options{URL: cfg.DatabaseURL, Quota: cfg.QueueQuota, Wait: cfg.StoreTimeout, Logger: log})
+	store, err := pgstore.Open(ctx, pgstore.Options{
+		URL: cfg.DatabaseURL, Quota: cfg.QueueQuota, Wait: cfg.StoreTimeout, Measure: measure, Logger: log,
+	})
 	return store, databaseError(err)
 }
 

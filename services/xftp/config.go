@@ -78,6 +78,7 @@ type Config struct {
 	// PagesHost: the names of that message relay, comma-separated, SMP_HOST there.
 	PagesHost string `envconfig:"PAGES_HOST"`
 	settings.Web
+	settings.Metrics
 	settings.Information
 	// LogLevel: debug, info, warn or error. No level logs ids, addresses, keys or contents.
 	LogLevel string `envconfig:"LOG_LEVEL" default:"info"`
@@ -114,6 +115,7 @@ func (c *Config) Validate() error {
 		c.checkChunkSizes(),
 		settings.CheckListen("XFTP_LISTEN", c.Listen),
 		c.Web.Check(prefix),
+		c.Metrics.Check(prefix),
 		c.checkFront(),
 	} {
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sotto/services/xftp/internal/server"
 	"sotto/services/xftp/internal/store/pgstore"
 	"sotto/shared/logging"
+	"sotto/shared/metrics"
 	"sotto/shared/pg"
 	"sotto/shared/run"
 	"sotto/shared/settings"
@@ -39,6 +40,12 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	registry, ready := metrics.New(service, version), new(metrics.Ready)
+	port, err := metrics.Open(ctx, "XFTP_METRICS_LISTEN", cfg.MetricsListen, registry, ready, log)
+	if err != nil {
+		return err
+	}
+	defer port.Close()
 	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
 	listeners, err := run.ListenBehind(ctx, cfg.ProxyProtocol, "XFTP_LISTEN", cfg.Listen, limits)
 	if err != nil {
@@ -55,29 +62,33 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer pages.Close()
-	store, err := openStore(ctx, cfg, log)
+	store, err := openStore(ctx, cfg, registry.Store(service), log)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	ready.Database(store.Ping)
 	behaviour := cfg.server()
 	behaviour.Pages, behaviour.Challenge = pages.Pages, pages.Challenge
 	relay := server.New(behaviour, id, forBrowsers(pages), store, log)
 	run.Announcement{
 		Name: "xftp", Version: version, Advertised: advertised, Identity: id, Made: made, Setting: "XFTP_HOST",
 		Code: cfg.LogFormat == "text",
-		Lines: [][2]string{
+		Lines: append([][2]string{
 			{"storage", "postgres, " + pg.Describe(cfg.DatabaseURL)},
 			{"room", room(cfg, store.Usage())},
 			{"listening", listeners.String()},
 			{"certificate", pages.State()},
 			{"new files", run.Who(cfg.NewFiles, "XFTP_NEW_FILES", cfg.CreatePassword)},
-		},
+		}, port.Lines()...),
 	}.Print(stdout)
+	measured{
+		relay: relay, store: store, identity: id, pages: pages, listeners: append(listeners, inner...), names: cfg.MetricsNames,
+	}.register(registry)
 	pages.Start(ctx)
 	return run.Program{
 		Relay: relay, Listeners: append(listeners, inner...), Parts: pages.Parts(), Lost: store.Lost(), ErrLost: errDatabaseLost,
-		Log: log,
+		Readiness: ready, Log: log,
 	}.Serve(ctx)
 }
 
@@ -110,13 +121,13 @@ func room(cfg *Config, used server.Usage) string {
 }
 
 // openStore connects to Postgres and brings the schema up to date.
-func openStore(ctx context.Context, cfg *Config, log zerolog.Logger) (*pgstore.Store, error) {
+func openStore(ctx context.Context, cfg *Config, measure pg.Measure, log zerolog.Logger) (*pgstore.Store, error) {
 	if cfg.DatabaseURL == "" {
 		return nil, settings.Bad("XFTP_DATABASE_URL is not set: name a Postgres database, such as " +
 			"postgres://user:password@host/name (`make run` starts one of its own)")
 	}
 	store, err := pgstore.Open(ctx, pgstore.Options{
-		URL: cfg.DatabaseURL, Quota: int64(cfg.StorageQuota), TTL: cfg.FileTTL, Wait: cfg.StoreTimeout, Logger: log,
+		URL: cfg.DatabaseURL, Quota: int64(cfg.StorageQuota), TTL: cfg.FileTTL, Wait: cfg.StoreTimeout, Measure: measure, Logger: log,
 	})
 	return store, databaseError(err)
 }

@@ -85,6 +85,14 @@ type Part interface {
 	Shutdown(context.Context) error
 }
 
+// Readiness tells those who ask whether a program is ready for clients.
+type Readiness interface {
+	// Serving is called when all is served.
+	Serving()
+	// Draining is called when the program begins to stop, before it closes anything.
+	Draining()
+}
+
 // Program is what is served, and where.
 type Program struct {
 	Relay     Relay
@@ -92,6 +100,7 @@ type Program struct {
 	Parts     []Part
 	Lost      <-chan struct{} // closed when the relay must not go on
 	ErrLost   error           // tells why
+	Readiness Readiness       // nil: nobody asks
 	Log       zerolog.Logger
 }
 
@@ -105,6 +114,7 @@ func (p Program) Serve(ctx context.Context) error {
 	for _, part := range p.Parts {
 		go func() { failed <- part.Serve() }()
 	}
+	p.ready(true)
 	p.told(Ready())
 	watched, unwatch := context.WithCancel(ctx)
 	go func() { p.told(Watch(watched, func() { p.Relay.Connections() })) }()
@@ -115,11 +125,23 @@ func (p Program) Serve(ctx context.Context) error {
 	case <-p.Lost:
 		err = p.ErrLost
 	}
+	p.ready(false)
 	unwatch()
 	p.told(Stopping())
 	p.Listeners.Close()
 	p.drain()
 	return err
+}
+
+// ready tells those who ask whether clients are served.
+func (p Program) ready(serving bool) {
+	switch {
+	case p.Readiness == nil:
+	case serving:
+		p.Readiness.Serving()
+	default:
+		p.Readiness.Draining()
+	}
 }
 
 // told reports what systemd could not be told: it will take the program for one that hangs.

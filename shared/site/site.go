@@ -233,6 +233,13 @@ func (s *Site) State() string {
 	return strings.Join(lines, "; ")
 }
 
+// Expiries tells when each name's certificate ends; zero: it has none.
+func (s *Site) Expiries(yield func(name string, ends time.Time)) {
+	for _, status := range s.certs.Status() {
+		yield(status.Name, status.NotAfter)
+	}
+}
+
 // Dial connects to an address.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
