@@ -28,7 +28,7 @@ type Conn struct {
 	entered bool // source is counted
 }
 
-// arrive counts the connection for its source, under the listener's mu or before others see it. It returns false if the
+// arrive counts the connection for its source, under the listener's mu. It returns false if the
 // source is at a limit. Behind a proxy that has to wait for the header, with which nobody else must wait.
 func (c *Conn) arrive() bool {
 	if proxied, ok := c.Conn.(*proxyproto.Conn); ok {
@@ -39,7 +39,14 @@ func (c *Conn) arrive() bool {
 }
 
 func (c *Conn) enter(s limit.Source) bool {
-	if !c.listener.limits.Sources.Enter(s) {
+	l := c.listener
+	switch l.limits.Sources.Enter(s) {
+	case nil:
+	case limit.ErrCrowded:
+		l.crowded++
+		return false
+	default:
+		l.tooFast++
 		return false
 	}
 	c.source, c.entered = s, true

@@ -52,24 +52,25 @@ func TestHandshakeEnds(t *testing.T) {
 			conn.Close()
 		}, 0, "cut off by peer"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			id := newIdentity(t)
-			synctest.Test(t, func(t *testing.T) {
-				server, peer := net.Pipe()
-				var wg sync.WaitGroup
-				wg.Go(func() { c.peer(peer) })
-				start := time.Now()
-				session, err := ServerHandshake(t.Context(), server, ServerConfig(id))
-				if err == nil || session != nil || time.Since(start) != c.want || Safe(err) != c.kind {
-					t.Errorf("%v after %v", Safe(err), time.Since(start))
-				}
-				if _, err := server.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
-					t.Errorf("not closed: %v", err)
-				}
-				peer.Close()
-				wg.Wait()
+		for engine, relay := range engines(newIdentity(t)) {
+			t.Run(c.name+", "+engine, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server, peer := net.Pipe()
+					var wg sync.WaitGroup
+					wg.Go(func() { c.peer(peer) })
+					start := time.Now()
+					session, err := relay(t.Context(), server)
+					if err == nil || session != nil || time.Since(start) != c.want || Safe(err) != c.kind {
+						t.Errorf("%v after %v", Safe(err), time.Since(start))
+					}
+					if _, err := server.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
+						t.Errorf("not closed: %v", err)
+					}
+					peer.Close()
+					wg.Wait()
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -89,19 +90,39 @@ func clientHello(t *testing.T) []byte {
 
 func TestHandshakeContext(t *testing.T) {
 	id := newIdentity(t)
-	t.Run("deadline", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			server, peer := net.Pipe()
-			defer peer.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			start := time.Now()
-			_, err := ServerHandshake(ctx, server, ServerConfig(id))
-			if Safe(err) != "timeout" || time.Since(start) != time.Second {
-				t.Errorf("%v after %v", Safe(err), time.Since(start))
-			}
+	for engine, relay := range engines(id) {
+		t.Run("deadline, "+engine, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, peer := net.Pipe()
+				defer peer.Close()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				start := time.Now()
+				_, err := relay(ctx, server)
+				if Safe(err) != "timeout" || time.Since(start) != time.Second {
+					t.Errorf("%v after %v", Safe(err), time.Since(start))
+				}
+			})
 		})
-	})
+		t.Run("no deadline afterwards, "+engine, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clientRaw, serverRaw := net.Pipe()
+				cfg := ClientConfig{Fingerprint: id.Fingerprint(), Now: func() time.Time { return id.Expires().AddDate(-1, 0, 0) }}
+				client, server := runBoth(t, clientRaw, serverRaw, connect(cfg), relay)
+				if client.err != nil || server.err != nil {
+					t.Fatal(client.err, server.err)
+				}
+				timer := time.AfterFunc(2*HandshakeTimeout, func() { client.session.Conn.Write([]byte("late")) })
+				defer timer.Stop()
+				got := make([]byte, 4)
+				if _, err := io.ReadFull(server.session.Conn, got); err != nil || string(got) != "late" {
+					t.Errorf("%q %v", got, err)
+				}
+				clientRaw.Close()
+				serverRaw.Close()
+			})
+		})
+	}
 	t.Run("cancelled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client, peer := net.Pipe()
@@ -117,24 +138,6 @@ func TestHandshakeContext(t *testing.T) {
 			if err := <-failed; Safe(err) != "canceled" {
 				t.Error(Safe(err))
 			}
-		})
-	})
-	t.Run("no deadline afterwards", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			clientRaw, serverRaw := net.Pipe()
-			cfg := ClientConfig{Fingerprint: id.Fingerprint(), Now: func() time.Time { return id.Expires().AddDate(-1, 0, 0) }}
-			client, server := runBoth(t, clientRaw, serverRaw, connect(cfg), serve(ServerConfig(id)))
-			if client.err != nil || server.err != nil {
-				t.Fatal(client.err, server.err)
-			}
-			timer := time.AfterFunc(2*HandshakeTimeout, func() { client.session.Conn.Write([]byte("late")) })
-			defer timer.Stop()
-			got := make([]byte, 4)
-			if _, err := io.ReadFull(server.session.Conn, got); err != nil || string(got) != "late" {
-				t.Errorf("%q %v", got, err)
-			}
-			clientRaw.Close()
-			serverRaw.Close()
 		})
 	})
 }

@@ -112,38 +112,42 @@ func checkTalk(t *testing.T, client, server *tls.Conn) {
 // them.
 func TestProfile(t *testing.T) {
 	for name, id := range map[string]*identity.Identity{"Ed25519": newIdentity(t), "Ed448 authority": newUnderEd448(t)} {
-		t.Run(name, func(t *testing.T) {
-			c, s := handshakes(t, connect(ClientConfig{Fingerprint: id.Fingerprint(), ALPN: []string{ALPN}}), serve(ServerConfig(id)))
-			checkSessions(t, c, s, 32)
-			state := c.session.TLS()
-			if state.CipherSuite != tls.TLS_CHACHA20_POLY1305_SHA256 || state.CurveID != tls.X25519 {
-				t.Errorf("suite %s, curve %v", tls.CipherSuiteName(state.CipherSuite), state.CurveID)
-			}
-			if c.session.ALPN != "smp/1" || s.session.SNI || c.session.SNI {
-				t.Errorf("ALPN %q, SNI %v", c.session.ALPN, s.session.SNI)
-			}
-			if len(c.session.Chain) != 2 || !bytes.Equal(c.session.Chain[1], id.Chain[1]) || s.session.Chain != nil {
-				t.Error("wrong chain")
-			}
-		})
+		for engine, relay := range engines(id) {
+			t.Run(name+", "+engine, func(t *testing.T) {
+				c, s := handshakes(t, connect(ClientConfig{Fingerprint: id.Fingerprint(), ALPN: []string{ALPN}}), relay)
+				checkSessions(t, c, s, 32)
+				state := c.session.TLS()
+				if state.CipherSuite != tls.TLS_CHACHA20_POLY1305_SHA256 || state.CurveID != tls.X25519 {
+					t.Errorf("suite %s, curve %v", tls.CipherSuiteName(state.CipherSuite), state.CurveID)
+				}
+				if c.session.ALPN != "smp/1" || s.session.SNI || c.session.SNI {
+					t.Errorf("ALPN %q, SNI %v", c.session.ALPN, s.session.SNI)
+				}
+				if len(c.session.Chain) != 2 || !bytes.Equal(c.session.Chain[1], id.Chain[1]) || s.session.Chain != nil || s.session.ClientChain != nil {
+					t.Error("wrong chain")
+				}
+			})
+		}
 	}
 }
 
 // TestNoTickets checks that nothing follows the relay's part of the handshake.
 func TestNoTickets(t *testing.T) {
 	id := newIdentity(t)
-	cache := tls.NewLRUClientSessionCache(1)
-	cfg := clientConfig([]string{ALPN})
-	cfg.ClientSessionCache = cache
-	cfg.ServerName = "relay.example"
-	c, s := handshakes(t, connectTLS(cfg), serve(ServerConfig(id)))
-	checkSessions(t, c, s, 32)
-	s.session.Conn.Close()
-	if n, err := c.session.Conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		t.Errorf("read %d, %v", n, err)
-	}
-	if _, ok := cache.Get("relay.example"); ok {
-		t.Error("the client got a ticket")
+	for engine, relay := range engines(id) {
+		cache := tls.NewLRUClientSessionCache(1)
+		cfg := clientConfig([]string{ALPN})
+		cfg.ClientSessionCache = cache
+		cfg.ServerName = "relay.example"
+		c, s := handshakes(t, connectTLS(cfg), relay)
+		checkSessions(t, c, s, 32)
+		s.session.Conn.Close()
+		if n, err := c.session.Conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("%s: read %d, %v", engine, n, err)
+		}
+		if _, ok := cache.Get("relay.example"); ok {
+			t.Errorf("%s: the client got a ticket", engine)
+		}
 	}
 }
 
@@ -162,19 +166,21 @@ func TestALPN(t *testing.T) {
 		{"several", []string{"other", "smp/1"}, "smp/1", false},
 		{"no overlap", []string{"xftp/1"}, "", true},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			client, server := handshakes(t, connect(ClientConfig{Fingerprint: id.Fingerprint(), ALPN: c.offer}), serve(ServerConfig(id)))
-			if c.alert {
-				if client.err == nil || server.err == nil || Safe(client.err) != "alert from peer: tls: no application protocol" {
-					t.Errorf("client: %v, server: %v", client.err, server.err)
+		for engine, relay := range engines(id) {
+			t.Run(c.name+", "+engine, func(t *testing.T) {
+				client, server := handshakes(t, connect(ClientConfig{Fingerprint: id.Fingerprint(), ALPN: c.offer}), relay)
+				if c.alert {
+					if client.err == nil || server.err == nil || Safe(client.err) != "alert from peer: tls: no application protocol" {
+						t.Errorf("client: %v, server: %v", client.err, server.err)
+					}
+					return
 				}
-				return
-			}
-			checkSessions(t, client, server, 32)
-			if server.session.ALPN != c.want {
-				t.Errorf("negotiated %q", server.session.ALPN)
-			}
-		})
+				checkSessions(t, client, server, 32)
+				if server.session.ALPN != c.want {
+					t.Errorf("negotiated %q", server.session.ALPN)
+				}
+			})
+		}
 	}
 }
 

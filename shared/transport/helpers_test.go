@@ -87,6 +87,13 @@ func serve(cfg *tls.Config) func(context.Context, net.Conn) (*Session, error) {
 	return func(ctx context.Context, raw net.Conn) (*Session, error) { return ServerHandshake(ctx, raw, cfg) }
 }
 
+// engines are the ways in which a relay with this identity makes its handshakes.
+func engines(id *identity.Identity) map[string]func(context.Context, net.Conn) (*Session, error) {
+	return map[string]func(context.Context, net.Conn) (*Session, error){
+		"crypto/tls": serve(ServerConfig(id)), "tls13": NewMessageTLS(id, true).Handshake,
+	}
+}
+
 // connect returns the client's side with cfg.
 func connect(cfg ClientConfig) func(context.Context, net.Conn) (*Session, error) {
 	return func(ctx context.Context, raw net.Conn) (*Session, error) { return ClientHandshake(ctx, raw, cfg) }

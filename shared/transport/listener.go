@@ -53,6 +53,8 @@ type Stats struct {
 	Handshakes  int    // of these, in their TLS handshake
 	Refused     uint64 // closed on arrival for Limits.Connections, since the start
 	Evicted     uint64 // closed within their handshake for Limits.Handshakes, since the start
+	Crowded     uint64 // closed because their source had too many, since the start
+	TooFast     uint64 // closed because their source connects too often, since the start
 }
 
 // Listener accepts TCP connections within limits. Somebody who opens connections and never completes a handshake
@@ -70,6 +72,8 @@ type Listener struct {
 	open     int
 	refused  uint64
 	evicted  uint64
+	crowded  uint64
+	tooFast  uint64
 	closeErr error
 }
 
@@ -249,7 +253,10 @@ func (l *Listener) Addr() net.Addr {
 func (l *Listener) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Connections: l.open, Handshakes: l.pending.Len(), Refused: l.refused, Evicted: l.evicted}
+	return Stats{
+		Connections: l.open, Handshakes: l.pending.Len(), Refused: l.refused, Evicted: l.evicted, Crowded: l.crowded,
+		TooFast: l.tooFast,
+	}
 }
 
 // Close stops accepting. Connections that were accepted stay open.

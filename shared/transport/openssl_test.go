@@ -111,7 +111,7 @@ func TestOpenSSLClient(t *testing.T) {
 						cfg.ClientAuth = tls.RequireAnyClientCert
 						args = append([]string{"-cert", serviceFiles.leaf, "-key", serviceFiles.key}, args...)
 					}
-					session, output := openSSLClient(t, cfg, append([]string{"-CAfile", files.ca, "-verify_return_error"}, args...)...)
+					session, output := openSSLClient(t, serve(cfg), append([]string{"-CAfile", files.ca, "-verify_return_error"}, args...)...)
 					if want := printedFinished(t, output, ">>>"); !bytes.Equal(session.ID, want) || len(want) != c.size {
 						t.Errorf("session id %x, openssl sent %x", session.ID, want)
 					}
@@ -159,7 +159,21 @@ func TestOpenSSLNoProtocol(t *testing.T) {
 }
 
 // openSSLClient has openssl connect to a relay and returns the relay's session and what openssl printed.
-func openSSLClient(t *testing.T, cfg *tls.Config, args ...string) (*Session, []byte) {
+func openSSLClient(
+	t *testing.T, relay func(context.Context, net.Conn) (*Session, error), args ...string,
+) (*Session, []byte) {
+	t.Helper()
+	s, output, err := tryOpenSSLClient(t, relay, args...)
+	if s.err != nil {
+		t.Fatalf("relay: %v, openssl: %v\n%s", s.err, err, output)
+	}
+	return s.session, output
+}
+
+// tryOpenSSLClient is openSSLClient for handshakes that may fail.
+func tryOpenSSLClient(
+	t *testing.T, relay func(context.Context, net.Conn) (*Session, error), args ...string,
+) (s outcome, output []byte, err error) {
 	t.Helper()
 	l := listen(t)
 	done := make(chan outcome, 1)
@@ -169,20 +183,16 @@ func openSSLClient(t *testing.T, cfg *tls.Config, args ...string) (*Session, []b
 			done <- outcome{err: err}
 			return
 		}
-		session, err := ServerHandshake(t.Context(), raw, cfg)
+		session, err := relay(t.Context(), raw)
 		if err == nil {
 			session.Conn.Close()
 		}
 		done <- outcome{session, err}
 	}()
 	args = append([]string{"s_client", "-connect", l.Addr().String(), "-msg", "-ign_eof"}, args...)
-	output, err := openSSL(t, args...).CombinedOutput()
+	output, err = openSSL(t, args...).CombinedOutput()
 	l.Close()
-	s := <-done
-	if s.err != nil {
-		t.Fatalf("relay: %v, openssl: %v\n%s", s.err, err, output)
-	}
-	return s.session, output
+	return <-done, output, err
 }
 
 // TestOpenSSLServer compares a client's session id with the Finished message that openssl says it has received. The
