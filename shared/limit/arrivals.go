@@ -1,16 +1,18 @@
 package limit
 
 import (
+	"errors"
 	"sync"
-	"sync/atomic"
 )
+
+// ErrCrowded is returned to who has too many connections open.
+var ErrCrowded = errors.New("limit: too many connections")
 
 // Arrivals bounds the connections of each source: how many are open, and how many come per minute. The listeners of a relay
 // share one. A nil Arrivals bounds nothing. All methods may be called from any goroutine.
 type Arrivals struct {
-	most    int // open at once from a source; 0: any number
-	rate    *Rate
-	crowded atomic.Uint64
+	most int // open at once from a source; 0: any number
+	rate *Rate
 
 	mu sync.Mutex
 	// open counts by hash. Each entry has at least one open connection, whose number is bounded, so this needs no other bound.
@@ -24,20 +26,20 @@ func newArrivals(open int, rate *Rate) *Arrivals {
 	return &Arrivals{most: max(open, 0), rate: rate, open: make(map[uint64]int)}
 }
 
-// Enter counts a connection in, unless its source is at a limit. After true, Leave counts it out.
-func (a *Arrivals) Enter(s Source) bool {
+// Enter counts a connection in, unless its source has too many, which is [ErrCrowded], or connects too often, which is
+// [ErrTooFast]. After nil, Leave counts it out.
+func (a *Arrivals) Enter(s Source) error {
 	if a == nil || !s.Known() {
-		return true
+		return nil
 	}
 	if !a.enter(s) {
-		a.crowded.Add(1)
-		return false
+		return ErrCrowded
 	}
 	if !a.rate.Allow(s) {
 		a.Leave(s)
-		return false
+		return ErrTooFast
 	}
-	return true
+	return nil
 }
 
 func (a *Arrivals) enter(s Source) bool {
@@ -73,18 +75,4 @@ func (a *Arrivals) drop(hash uint64) {
 	if a.open[hash]--; a.open[hash] <= 0 {
 		delete(a.open, hash)
 	}
-}
-
-// Stats are counts for metrics, since the start.
-type Stats struct {
-	Crowded uint64 // connections refused because their source had too many open
-	TooFast uint64 // connections refused because their source has connected too often
-}
-
-// Stats returns the present counts.
-func (a *Arrivals) Stats() Stats {
-	if a == nil {
-		return Stats{}
-	}
-	return Stats{Crowded: a.crowded.Load(), TooFast: a.rate.Refused()}
 }

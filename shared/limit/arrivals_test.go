@@ -9,18 +9,15 @@ import (
 func TestArrivalsOpen(t *testing.T) {
 	a := NewArrivals(2, 0)
 	s, other := of(t, "192.0.2.1"), of(t, "192.0.2.2")
-	if !a.Enter(s) || !a.Enter(s) || a.Enter(s) {
+	if a.Enter(s) != nil || a.Enter(s) != nil || a.Enter(s) != ErrCrowded {
 		t.Error("not two")
 	}
-	if !a.Enter(other) {
+	if a.Enter(other) != nil {
 		t.Error("another source is refused")
 	}
 	a.Leave(s)
-	if !a.Enter(s) || a.Enter(s) {
+	if a.Enter(s) != nil || a.Enter(s) != ErrCrowded {
 		t.Error("not one after one has left")
-	}
-	if got := a.Stats(); got != (Stats{Crowded: 2}) {
-		t.Errorf("%+v", got)
 	}
 	a.Leave(s)
 	a.Leave(s)
@@ -34,7 +31,7 @@ func TestArrivalsOfWiderPrefix(t *testing.T) {
 	a := NewArrivals(2, 0)
 	n := 0
 	for i := range 100 {
-		if a.Enter(of(t, fmt.Sprintf("2001:db8:1:%x::1", i))) {
+		if a.Enter(of(t, fmt.Sprintf("2001:db8:1:%x::1", i))) == nil {
 			n++
 		}
 	}
@@ -51,13 +48,13 @@ func TestArrivalsRate(t *testing.T) {
 	a := newArrivals(100, newRate(1, c.now))
 	s := of(t, "192.0.2.1")
 	for range savedMinutes {
-		if !a.Enter(s) {
+		if a.Enter(s) != nil {
 			t.Fatal("refused")
 		}
 		a.Leave(s)
 	}
-	if a.Enter(s) || a.Stats() != (Stats{TooFast: 1}) {
-		t.Errorf("too fast: %+v", a.Stats())
+	if err := a.Enter(s); err != ErrTooFast {
+		t.Errorf("too fast: %v", err)
 	}
 	if len(a.open) != 0 {
 		t.Error("who is refused counts as open")
@@ -69,18 +66,15 @@ func TestArrivalsOff(t *testing.T) {
 	for _, a := range []*Arrivals{none, NewArrivals(0, 0)} {
 		s := of(t, "192.0.2.1")
 		for range 1000 {
-			if !a.Enter(s) {
+			if a.Enter(s) != nil {
 				t.Fatal("refused")
 			}
 		}
 		a.Leave(s)
-		if a.Stats() != (Stats{}) {
-			t.Errorf("%+v", a.Stats())
-		}
 	}
 	a := NewArrivals(1, 1)
 	for range 1000 {
-		if !a.Enter(Source{}) {
+		if a.Enter(Source{}) != nil {
 			t.Fatal("nobody is refused")
 		}
 	}
@@ -93,7 +87,7 @@ func TestArrivalsRaces(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 500 {
-				if a.Enter(s) {
+				if a.Enter(s) == nil {
 					a.Leave(s)
 				}
 			}
