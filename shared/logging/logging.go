@@ -17,10 +17,15 @@ func New(w io.Writer, level, format string) (zerolog.Logger, error) {
 	if err != nil || level == "" {
 		return zerolog.Nop(), fmt.Errorf("log level must be debug, info, warn or error")
 	}
+	return zerolog.New(writer(w, format)).Level(l).With().Timestamp().Logger(), nil
+}
+
+// writer writes lines in a format.
+func writer(w io.Writer, format string) io.Writer {
 	if format == "text" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339, NoColor: !isTerminal(w)}
+		return zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339, NoColor: !isTerminal(w)}
 	}
-	return zerolog.New(w).Level(l).With().Timestamp().Logger(), nil
+	return w
 }
 
 func isTerminal(w io.Writer) bool {
