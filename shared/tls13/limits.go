@@ -35,6 +35,9 @@ const (
 	// for a post-quantum group, they stay under 3 KB; a cookie may be long.
 	maxHello = 16 << 10
 
+	// maxVerify bounds a CertificateVerify message. Signatures have 64 and 114 bytes.
+	maxVerify = 256
+
 	// maxTicket bounds a NewSessionTicket, which some servers fill with the client's chain.
 	maxTicket = 16 << 10
 

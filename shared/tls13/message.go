@@ -30,7 +30,7 @@ func maxMessage(kind byte) int {
 	case messageCertificate:
 		return maxCertificate
 	case messageCertificateVerify:
-		return 2 + 2 + maxSignature
+		return maxVerify
 	case messageFinished:
 		return maxHash
 	case messageNewSessionTicket:
@@ -41,9 +41,6 @@ func maxMessage(kind byte) int {
 		return 0
 	}
 }
-
-// maxSignature is that of Ed448, the longer of the two.
-const maxSignature = 114
 
 // body returns a message without its header.
 func body(message []byte) cryptobyte.String { return message[messageHeader:] }
