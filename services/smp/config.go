@@ -6,8 +6,10 @@ import (
 
 	"sotto/services/smp/internal/server"
 	"sotto/shared/address"
+	"sotto/shared/limit"
 	"sotto/shared/settings"
 	"sotto/shared/smp"
+	"sotto/shared/transport"
 	"sotto/shared/wire"
 )
 
@@ -63,6 +65,9 @@ type Config struct {
 	TLSTimeout time.Duration `envconfig:"TLS_TIMEOUT" default:"60s"`
 	// HandshakeTimeout: for the SMP handshake that follows.
 	HandshakeTimeout time.Duration `envconfig:"HANDSHAKE_TIMEOUT" default:"120s"`
+	// ServiceCertificates: whether clients are asked for certificates in their TLS handshake. Services have one, which
+	// lets them subscribe to all their queues at once; others need none.
+	ServiceCertificates bool `envconfig:"SERVICE_CERTIFICATES" default:"true"`
 	// StallTimeout: a client that takes longer to send, or to take, one block of 16 KB is disconnected.
 	StallTimeout time.Duration `envconfig:"STALL_TIMEOUT" default:"2m"`
 	// ConnectionQueue: groups of answers that wait for one connection before it is no longer read from.
@@ -71,6 +76,18 @@ type Config struct {
 	MaxConnections int `envconfig:"MAX_CONNECTIONS" default:"50000"`
 	// MaxHandshakes: of these, clients in their TLS handshake; newer ones replace the oldest.
 	MaxHandshakes int `envconfig:"MAX_HANDSHAKES" default:"4096"`
+	// MaxConnectionsPerSource: of these, from one source: an IPv4 address or an IPv6 /64; 0: no bound.
+	MaxConnectionsPerSource int `envconfig:"MAX_CONNECTIONS_PER_SOURCE" default:"2000"`
+	// HandshakeRate: how often a source may connect per minute; 0: no bound. What it does not use, of this and the
+	// following, is saved for ten minutes.
+	HandshakeRate int `envconfig:"HANDSHAKE_RATE" default:"600"`
+	// NewRate: how many queues a source may create per minute, and a connection a quarter of it; 0: no bound.
+	NewRate int `envconfig:"NEW_RATE" default:"300"`
+	// ProxyRate: how many sessions with other relays a source may ask for per minute, and a connection a quarter of it; 0:
+	// no bound.
+	ProxyRate int `envconfig:"PROXY_RATE" default:"600"`
+	// MaxQueues: when there are so many queues no more are created; 0: no bound.
+	MaxQueues int64 `envconfig:"MAX_QUEUES" default:"0"`
 	// StoreTimeout: how long a command waits for a database that is away before it is answered with an error.
 	StoreTimeout time.Duration `envconfig:"STORE_TIMEOUT" default:"10s"`
 	// FrontListen: an address to share between SMP, web pages and the file relay, the front door. :443 is what apps and
@@ -144,8 +161,13 @@ func (c *Config) checkNumbers() error {
 		"SMP_STALL_TIMEOUT":         int64(c.StallTimeout),
 		"SMP_STORE_TIMEOUT":         int64(c.StoreTimeout),
 	}), settings.CheckNotNegative(map[string]int64{
-		"SMP_MESSAGE_TTL":  int64(c.MessageTTL),
-		"SMP_INACTIVE_TTL": int64(c.InactiveTTL),
+		"SMP_MESSAGE_TTL":                int64(c.MessageTTL),
+		"SMP_INACTIVE_TTL":               int64(c.InactiveTTL),
+		"SMP_MAX_CONNECTIONS_PER_SOURCE": int64(c.MaxConnectionsPerSource),
+		"SMP_HANDSHAKE_RATE":             int64(c.HandshakeRate),
+		"SMP_NEW_RATE":                   int64(c.NewRate),
+		"SMP_PROXY_RATE":                 int64(c.ProxyRate),
+		"SMP_MAX_QUEUES":                 c.MaxQueues,
 	}))
 }
 
@@ -182,6 +204,14 @@ func (c *Config) Hosts() (smp.Server, error) {
 	return settings.Advertised(address.SMP, "SMP_HOST", c.Host, c.Listen[0])
 }
 
+// limits are those of the ports, which count the connections of a source together.
+func (c *Config) limits() transport.Limits {
+	return transport.Limits{
+		Connections: c.MaxConnections, Handshakes: c.MaxHandshakes,
+		Sources: limit.NewArrivals(c.MaxConnectionsPerSource, c.HandshakeRate),
+	}
+}
+
 // server is the part of the settings that the relay's behaviour is made of.
 func (c *Config) server() server.Config {
 	return server.Config{
@@ -202,6 +232,10 @@ func (c *Config) server() server.Config {
 		TLSTimeout:           c.TLSTimeout,
 		HandshakeTimeout:     c.HandshakeTimeout,
 		StallTimeout:         c.StallTimeout,
+		NewRate:              c.NewRate,
+		ProxyRate:            c.ProxyRate,
+		MaxQueues:            c.MaxQueues,
+		ServiceCertificates:  c.ServiceCertificates,
 		ConnectionBacklog:    c.ConnectionQueue,
 	}
 }

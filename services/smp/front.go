@@ -26,7 +26,9 @@ type front struct {
 }
 
 // openFront opens what the settings ask for.
-func (c *Config) openFront(ctx context.Context, server address.Server, id *identity.Identity, log zerolog.Logger) (*front, error) {
+func (c *Config) openFront(ctx context.Context, server address.Server, id *identity.Identity, limits transport.Limits,
+	log zerolog.Logger,
+) (*front, error) {
 	if c.FrontListen == "" && len(c.HTTPListen) == 0 && len(c.PagesListen) == 0 {
 		return new(front), nil
 	}
@@ -45,7 +47,6 @@ func (c *Config) openFront(ctx context.Context, server address.Server, id *ident
 	if c.FrontListen == "" {
 		return f, nil
 	}
-	limits := transport.Limits{Connections: c.MaxConnections, Handshakes: c.MaxHandshakes}
 	listeners, err := run.ListenBehind(ctx, c.ProxyProtocol, "SMP_FRONT_LISTEN", []string{c.FrontListen}, limits)
 	if err != nil {
 		s.Close()
@@ -53,7 +54,8 @@ func (c *Config) openFront(ctx context.Context, server address.Server, id *ident
 	}
 	f.listeners = listeners
 	f.door = frontdoor.New(listeners[0], frontdoor.Options{
-		Hosts: s.Names(), Identity: id, Certificate: s.Certificate, Challenge: s.Challenge, Pages: s.Pages, Log: log,
+		Hosts: s.Names(), Identity: id, Certificates: c.ServiceCertificates,
+		Certificate: s.Certificate, Challenge: s.Challenge, Pages: s.Pages, Log: log,
 		Files: frontdoor.Files{Hosts: files, Address: c.FileRelay, Inner: c.FileRelayInner},
 	})
 	return f, nil

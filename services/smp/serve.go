@@ -15,7 +15,6 @@ import (
 	"sotto/shared/pg"
 	"sotto/shared/run"
 	"sotto/shared/settings"
-	"sotto/shared/transport"
 )
 
 // errDatabaseLost ends a relay whose database another one has taken: what it has in memory is out of date.
@@ -45,13 +44,13 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer port.Close()
-	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
+	limits := cfg.limits()
 	listeners, err := run.ListenBehind(ctx, cfg.ProxyProtocol, "SMP_LISTEN", cfg.Listen, limits)
 	if err != nil {
 		return err
 	}
 	defer listeners.Close()
-	front, err := cfg.openFront(ctx, advertised.Public(id), id, log)
+	front, err := cfg.openFront(ctx, advertised.Public(id), id, limits, log)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,9 @@ import (
 
 	"sotto/services/xftp/internal/server"
 	"sotto/shared/address"
+	"sotto/shared/limit"
 	"sotto/shared/settings"
+	"sotto/shared/transport"
 	"sotto/shared/xftp"
 )
 
@@ -62,6 +64,13 @@ type Config struct {
 	MaxConnections int `envconfig:"MAX_CONNECTIONS" default:"10000"`
 	// MaxHandshakes: of these, clients in their TLS handshake; newer ones replace the oldest.
 	MaxHandshakes int `envconfig:"MAX_HANDSHAKES" default:"1024"`
+	// MaxConnectionsPerSource: of these, from one source: an IPv4 address or an IPv6 /64; 0: no bound.
+	MaxConnectionsPerSource int `envconfig:"MAX_CONNECTIONS_PER_SOURCE" default:"500"`
+	// HandshakeRate: how often a source may connect per minute; 0: no bound. What it does not use, of this and the
+	// following, is saved for ten minutes.
+	HandshakeRate int `envconfig:"HANDSHAKE_RATE" default:"600"`
+	// NewRate: how many chunks a source may register per minute, and a connection a quarter of it; 0: no bound.
+	NewRate int `envconfig:"NEW_RATE" default:"600"`
 	// StoreTimeout: how long a command waits for a database that is away before it is answered with an error.
 	StoreTimeout time.Duration `envconfig:"STORE_TIMEOUT" default:"10s"`
 	// CACert, Cert, Key: PEM files of an existing identity instead of the one in DataDir: the offline certificate,
@@ -140,8 +149,11 @@ func (c *Config) checkNumbers() error {
 		"XFTP_MAX_HANDSHAKES":    int64(c.MaxHandshakes),
 		"XFTP_STORE_TIMEOUT":     int64(c.StoreTimeout),
 	}), settings.CheckNotNegative(map[string]int64{
-		"XFTP_FILE_TTL":     int64(c.FileTTL),
-		"XFTP_INACTIVE_TTL": int64(c.InactiveTTL),
+		"XFTP_FILE_TTL":                   int64(c.FileTTL),
+		"XFTP_INACTIVE_TTL":               int64(c.InactiveTTL),
+		"XFTP_MAX_CONNECTIONS_PER_SOURCE": int64(c.MaxConnectionsPerSource),
+		"XFTP_HANDSHAKE_RATE":             int64(c.HandshakeRate),
+		"XFTP_NEW_RATE":                   int64(c.NewRate),
 	}))
 }
 
@@ -190,6 +202,14 @@ func (c *Config) Hosts() (address.Server, error) {
 	return settings.Advertised(address.XFTP, "XFTP_HOST", c.Host, c.Listen[0])
 }
 
+// limits are those of the ports, which count the connections of a source together.
+func (c *Config) limits() transport.Limits {
+	return transport.Limits{
+		Connections: c.MaxConnections, Handshakes: c.MaxHandshakes,
+		Sources: limit.NewArrivals(c.MaxConnectionsPerSource, c.HandshakeRate),
+	}
+}
+
 // server is the part of the settings that the relay's behaviour is made of.
 func (c *Config) server() server.Config {
 	var sizes []uint32
@@ -211,5 +231,6 @@ func (c *Config) server() server.Config {
 		TLSTimeout:       c.TLSTimeout,
 		HandshakeTimeout: c.HandshakeTimeout,
 		Versions:         xftp.Versions,
+		NewRate:          c.NewRate,
 	}
 }

@@ -58,6 +58,7 @@ func (c *Config) other(server address.Server) (page string, shared bool, err err
 
 // listenInner opens the ports for sessions that the front door of a message relay hands over.
 func (c *Config) listenInner(ctx context.Context, limits transport.Limits) (run.Listeners, error) {
+	limits.Sources = nil // whoever connects is the front door
 	listeners, err := run.Listen(ctx, "XFTP_INNER_LISTEN", c.InnerListen, limits)
 	for i, ln := range listeners {
 		listeners[i] = handover.Listener{Listener: ln}

@@ -16,7 +16,6 @@ import (
 	"sotto/shared/run"
 	"sotto/shared/settings"
 	"sotto/shared/site"
-	"sotto/shared/transport"
 )
 
 // errDatabaseLost ends a relay whose database another one has taken: what it has in memory is out of date.
@@ -46,7 +45,7 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer port.Close()
-	limits := transport.Limits{Connections: cfg.MaxConnections, Handshakes: cfg.MaxHandshakes}
+	limits := cfg.limits()
 	listeners, err := run.ListenBehind(ctx, cfg.ProxyProtocol, "XFTP_LISTEN", cfg.Listen, limits)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ type Web struct {
 	// PagesListen: addresses for the pages by plain HTTP, for a reverse proxy of the operator's.
 	PagesListen []string `envconfig:"PAGES_LISTEN"`
 	// ProxyProtocol: each connection to the relay's ports begins with a header of the PROXY protocol, from a proxy that
-	// passes TLS through. The client's address in it is dropped.
+	// passes TLS through. The client's address in it is used for the bounds of sources, and not kept.
 	ProxyProtocol bool `envconfig:"PROXY_PROTOCOL" default:"false"`
 	// WebCert, WebKey: PEM files of a certificate that browsers trust, with those above it, and of its key, RSA or
 	// ECDSA or Ed25519. They are read again when they change. Both or none.

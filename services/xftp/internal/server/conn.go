@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"sotto/shared/limit"
 	"sotto/shared/transport"
 	"sotto/shared/xftp"
 )
@@ -24,6 +25,7 @@ type conn struct {
 	gate     *gate
 	requests running
 	active   atomic.Int64 // Unix seconds of the last begin or end of a request
+	lane     limit.Lane   // for FNEW
 	unsent   atomic.Int64 // chunks registered here, less those uploaded
 	overdue  *time.Timer  // runs until the handshake is over
 	streams  atomic.Bool  // there are requests whose answer is not written to its end
@@ -34,7 +36,7 @@ type conn struct {
 
 func newConn(s *Server, raw net.Conn, session *transport.Session, web bool) *conn {
 	c := &conn{srv: s, raw: raw, session: session, web: web, gate: newGate(session.Conn, s.budget)}
-	c.gate.owner = c
+	c.gate.owner, c.lane = c, s.rate.Lane(transport.SourceOf(raw))
 	c.touch()
 	return c
 }

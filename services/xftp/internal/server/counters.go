@@ -43,6 +43,7 @@ type Counts[N any] struct {
 	Commands [commandTags][outcomes]N `metric:"xftp_commands_total" labels:"command,outcome" help:"Commands by tag and outcome."`
 
 	ChunksCreated   N `metric:"xftp_chunks_created_total" help:"Chunks registered with FNEW."`
+	CreatedTooFast  N `metric:"xftp_refused_new_rate_total" help:"FNEW refused because there were more than XFTP_NEW_RATE allows."`
 	RecipientsAdded N `metric:"xftp_recipients_added_total" help:"Recipients registered with FNEW and FADD."`
 	ChunksUploaded  N `metric:"xftp_chunks_uploaded_total" help:"Chunks whose body was stored."`
 	BytesUploaded   N `metric:"xftp_uploaded_bytes_total" help:"Bytes of these."`

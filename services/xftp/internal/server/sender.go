@@ -33,6 +33,9 @@ func (s *Server) newID() (id chunk.ID) {
 // Spec: xftp.md 8.1
 func (x *exchange) create(t xftp.Transmission, cmd xftp.FNEW, session *ecdh.PrivateKey) (xftp.Response, error) {
 	s := x.c.srv
+	if err := x.keepPace(); err != nil {
+		return nil, err
+	}
 	if !s.verify(cmd.File.SenderKey, session, t.CorrID, t.Authorization, t.Authorized) || !s.mayCreate(cmd.BasicAuth) {
 		return nil, xftp.ErrAuth
 	}
@@ -58,6 +61,18 @@ func (x *exchange) create(t xftp.Transmission, cmd xftp.FNEW, session *ecdh.Priv
 	s.count.ChunksCreated.Add(1)
 	s.count.RecipientsAdded.Add(uint64(len(recipients)))
 	return xftp.SIDS{SenderID: c.SenderID[:], RecipientIDs: recipients}, nil
+}
+
+// keepPace holds up who registers chunks faster than they may, before anything is checked: guesses of the password are
+// slowed down as well. The error is TIMEOUT, which apps take for something that passes.
+//
+// Spec: xftp.md 9.3
+func (x *exchange) keepPace() error {
+	if x.c.lane.Wait(x.c.srv.ctx, 1) != nil {
+		x.c.srv.count.CreatedTooFast.Add(1)
+		return xftp.ErrTimeout
+	}
+	return nil
 }
 
 // withIDs stores recipients with these keys under ids that are new.

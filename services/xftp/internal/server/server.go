@@ -27,6 +27,7 @@ import (
 	"sotto/shared/auth"
 	"sotto/shared/identity"
 	"sotto/shared/key"
+	"sotto/shared/limit"
 	"sotto/shared/transport"
 	"sotto/shared/web"
 	"sotto/shared/wire"
@@ -49,6 +50,7 @@ type Config struct {
 	HandshakeTimeout time.Duration     // from accept to the end of the handshake; 0: none
 	Versions         wire.VersionRange // offered in the hello
 	UploadMemory     int64             // bytes that all uploads together may be ahead of the store; 0: [DefaultUploadMemory]
+	NewRate          int               // FNEW of a source per minute; a connection has a quarter; 0: no bound
 	MaxTransfers     int               // uploads and downloads at a time; more wait; 0: [DefaultMaxTransfers]
 	Pages            http.Handler      // what browsers get with GET; nil: 404
 	// Challenge answers a certificate authority that asks who has the port; nil: nobody does.
@@ -85,6 +87,7 @@ type Server struct {
 	http1  *http1       // for browsers that do not speak HTTP/2
 	budget *budget
 	places places
+	rate   *limit.Rate // of FNEW
 	count  Counters
 	most   int64 // bytes of a request that are read before its connection is closed
 
@@ -108,7 +111,8 @@ func New(cfg Config, id *identity.Identity, web func(*tls.ClientHelloInfo) *tls.
 	s := &Server{
 		cfg: cfg, id: id, store: store, log: log, now: time.Now, verify: auth.Verify, random: random,
 		tls:    transport.NewFileTLS(id, []string{xftp.ALPN, xftp.ALPNHTTP2, xftp.ALPNHTTP1}, web),
-		budget: newBudget(cfg.UploadMemory), places: newPlaces(cfg.MaxTransfers), conns: make(map[*conn]struct{}),
+		budget: newBudget(cfg.UploadMemory), places: newPlaces(cfg.MaxTransfers), rate: limit.NewRate(cfg.NewRate),
+		conns: make(map[*conn]struct{}),
 	}
 	if len(cfg.ChunkSizes) > 0 {
 		s.most = int64(slices.Max(cfg.ChunkSizes))
