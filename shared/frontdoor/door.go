@@ -36,6 +36,8 @@ type Options struct {
 	Hosts []string
 	// Identity is the message relay's, for clients that do not tell which relay they want before the handshake is over.
 	Identity *identity.Identity
+	// Certificates tells whether these are asked for certificates, as the message relay asks its clients.
+	Certificates bool
 	// Files is the file relay.
 	Files Files
 	// Certificate chooses what browsers are shown, and Challenge what a certificate authority is.
@@ -50,7 +52,7 @@ type Options struct {
 type Door struct {
 	ln        net.Listener
 	hosts     hosts
-	identity  *tls.Config
+	either    *transport.MessageTLS
 	challenge *tls.Config
 	files     *files
 	messages  *transport.Feed
@@ -70,7 +72,7 @@ type Door struct {
 func New(ln net.Listener, o Options) *Door {
 	d := &Door{
 		ln: ln, messages: transport.NewFeed(ln.Addr()), log: o.Log, conns: make(map[net.Conn]struct{}),
-		identity:  transport.ServerConfig(o.Identity),
+		either:    transport.NewMessageTLS(o.Identity, o.Certificates),
 		challenge: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{transport.ALPNACME}, GetCertificate: o.Challenge},
 		pages:     newPages(ln.Addr(), o.Certificate, o.Pages),
 	}

@@ -29,7 +29,7 @@ func (d *Door) toEither(conn *transport.Replay) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(d.ctx, tlsTime)
 	defer cancel()
-	session, err := transport.ServerHandshake(ctx, conn, d.identity)
+	session, err := d.either.Handshake(ctx, conn)
 	if err != nil {
 		return
 	}

@@ -25,7 +25,7 @@ var errHello = errors.New("client hello refused")
 func (s *Server) handshake(raw net.Conn) (*conn, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.TLSTimeout)
 	defer cancel()
-	session, err := transport.ServerHandshake(ctx, raw, s.tls)
+	session, err := s.tls.Handshake(ctx, raw)
 	if err != nil {
 		s.count.TLSFailed.Add(1)
 		return nil, err

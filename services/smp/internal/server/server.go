@@ -5,7 +5,6 @@ package server
 import (
 	"context"
 	"crypto/ecdh"
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -44,6 +43,7 @@ type Config struct {
 	NewRate              int               // NEW of a source per minute; a connection has a quarter; 0: no bound
 	ProxyRate            int               // PRXY, likewise
 	MaxQueues            int64             // NEW is refused when there are so many; 0: no bound
+	ServiceCertificates  bool              // clients are asked for certificates in TLS, as services have
 	ConnectionBacklog    int               // groups of replies waiting for one connection; then its reader waits
 }
 
@@ -51,7 +51,7 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	id     *identity.Identity
-	tls    *tls.Config
+	tls    *transport.MessageTLS
 	store  Store
 	hub    *hub.Hub
 	notify *notify.Hub
@@ -68,7 +68,8 @@ type Server struct {
 	swept      chan struct{} // closed after the sweep at the start
 	count      Counters
 	rates      rates
-	creating   atomic.Int64 // NEW under way
+	creating   atomic.Int64  // NEW under way
+	moderated  atomic.Uint64 // queues that an operator has blocked so far
 
 	wg    sync.WaitGroup  // connections and background loops
 	ctx   context.Context // ends at Shutdown
@@ -80,7 +81,8 @@ type Server struct {
 // New returns a server for this identity and store.
 func New(cfg Config, id *identity.Identity, store Store, log zerolog.Logger) *Server {
 	s := &Server{
-		cfg: cfg, id: id, tls: transport.ServerConfig(id), store: store, hub: hub.New(), notify: notify.New(), log: log, now: time.Now, verify: auth.Verify,
+		cfg: cfg, id: id, tls: transport.NewMessageTLS(id, cfg.ServiceCertificates), store: store, hub: hub.New(),
+		notify: notify.New(), log: log, now: time.Now, verify: auth.Verify,
 		conns: make(map[*conn]struct{}), ends: make(map[*conn][]lost), swept: make(chan struct{}),
 		rates: newRates(cfg),
 	}

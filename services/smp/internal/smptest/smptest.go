@@ -58,6 +58,7 @@ func Defaults() server.Config {
 		TLSTimeout:           time.Minute,
 		HandshakeTimeout:     2 * time.Minute,
 		StallTimeout:         2 * time.Minute,
+		ServiceCertificates:  true,
 		ConnectionBacklog:    128,
 	}
 }
