@@ -21,6 +21,8 @@ var (
 	ErrSecured = errors.New("queue is secured with another key")
 	// ErrQuota: the queue is full; the message was not stored.
 	ErrQuota = errors.New("queue is full")
+	// ErrFull: there are as many services as there may be.
+	ErrFull = errors.New("too many services")
 	// ErrUnavailable: the store did not answer within its bound.
 	ErrUnavailable = errors.New("store is unavailable")
 )
@@ -71,13 +73,6 @@ const (
 	Blocked Status = 'B'
 )
 
-// Blocking says why an operator blocked a queue. Spec: smp.md 7.5.
-type Blocking struct {
-	Reason    string // "spam" or "content"
-	HasNotice bool
-	NoticeTTL int64 // seconds; 0: indefinite
-}
-
 // Secret is a 32 byte shared secret that never prints itself.
 type Secret [32]byte
 
@@ -100,6 +95,19 @@ type Notifier struct {
 	Key      key.Public // authorizes NSUB
 	DHSecret Secret     // rcvNtfDhSecret
 	Service  ID         // the service that subscribed to it; zero: none
+}
+
+// MaxServices bounds how many are stored, at some 2 KB each: whoever makes a certificate can be one, and there are few
+// that anybody needs.
+const MaxServices = 10000
+
+// Service is a client that connects with a certificate, known by its fingerprint. Spec: smp.md 4.5.
+type Service struct {
+	ID          ID
+	Role        byte     // as in the client's hello
+	Fingerprint [32]byte // SHA-256 of the identity certificate
+	Chain       [][]byte // DER, leaf first
+	CreatedDay  int64    // days since the Unix epoch
 }
 
 // Queue is one queue's record, without its messages. Records that a store returns are shared and must not be

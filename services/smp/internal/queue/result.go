@@ -45,3 +45,9 @@ type Saved struct {
 	Gone    bool // there is no such notifier; nothing was saved
 	Service ID   // that is associated with the notifier; zero: none
 }
+
+// Associated is what a store says of a notifier that was associated with a service, or with none.
+type Associated struct {
+	Gone   bool // there is no such notifier
+	Before ID   // the service that it was associated with; zero: none
+}

@@ -13,9 +13,11 @@ import (
 // database is away ([queue.ErrUnavailable]).
 type Store interface {
 	Queues
+	Moderation
 	Messages
 	Notifiers
 	Notifications
+	Services
 }
 
 // Queues stores queue records.
@@ -49,6 +51,15 @@ type Queues interface {
 	// Touch notes that the queue was used on this day. It returns at once; the day is stored in the background,
 	// at most once per queue and day, and may be lost in a crash.
 	Touch(q *queue.Queue, day int64)
+}
+
+// Moderation stores what an operator decides about queues.
+type Moderation interface {
+	// Block sets the status to blocked, with the reasons b in place of those that the queue is blocked for already. It
+	// keeps by itself whether the owner has suspended the queue (b.WasOff is not looked at). Spec: smp.md 8.3.
+	Block(ctx context.Context, q queue.Ref, b queue.Blocking) error
+	// Unblock gives a blocked queue the status that it had before, and does nothing to another.
+	Unblock(ctx context.Context, q queue.Ref) error
 }
 
 // Messages stores the entries of queues.
@@ -99,4 +110,16 @@ type Notifications interface {
 	// ExpireNotifications removes, in bounded steps, those of messages from before a time, in Unix nanoseconds, and
 	// returns how many.
 	ExpireNotifications(ctx context.Context, before int64) (int64, error)
+}
+
+// Services stores services, and which notifiers they have subscribed to.
+type Services interface {
+	// Service returns the service that has this fingerprint, which is v, stored now, if there was none. When two are
+	// stored at once, both callers get the same. It returns queue.ErrFull when there are [queue.MaxServices].
+	Service(ctx context.Context, v *queue.Service) (*queue.Service, error)
+	// Associate associates notifiers with a service in place of any other, zero: with none, and tells what each was
+	// associated with before, with one round trip.
+	Associate(ctx context.Context, notifiers []queue.ID, service queue.ID) ([]queue.Associated, error)
+	// CountAssociated returns how many notifiers are associated with a service.
+	CountAssociated(ctx context.Context, service queue.ID) (int64, error)
 }

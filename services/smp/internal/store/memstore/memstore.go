@@ -23,6 +23,7 @@ type Store struct {
 	bySender    map[queue.ID]*entry
 	byNotifier  map[queue.ID]*entry
 	byLink      map[queue.ID]*entry
+	services    map[[32]byte]*queue.Service // by fingerprint
 }
 
 // entry is one queue: its record, which is replaced rather than changed, and its messages.
@@ -44,6 +45,7 @@ func New(quota int) *Store {
 		bySender:    make(map[queue.ID]*entry),
 		byNotifier:  make(map[queue.ID]*entry),
 		byLink:      make(map[queue.ID]*entry),
+		services:    make(map[[32]byte]*queue.Service),
 	}
 }
 

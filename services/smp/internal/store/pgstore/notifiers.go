@@ -23,6 +23,9 @@ const (
 		SELECT (SELECT notifier_id FROM old), EXISTS (SELECT FROM queues WHERE id = $1)`
 )
 
+// foreignKeyViolation is the SQLSTATE of a row that refers to one that was deleted meanwhile.
+const foreignKeyViolation = "23503"
+
 // SetNotifier gives q credentials in place of those it has, and returns the id of those.
 //
 // Spec: smp.md 9.8
@@ -32,8 +35,11 @@ func (s *Store) SetNotifier(ctx context.Context, q queue.Ref, n *queue.Notifier)
 	err = s.change(ctx, "set notifier", q, func(ctx context.Context) (pgconn.CommandTag, error) {
 		var err error
 		replaced, err = s.replaceNotifier(ctx, setNotifier, int64(q), n.ID[:], encodeKey(n.Key), n.DHSecret[:])
-		if pg.Code(err) == pg.UniqueViolation {
+		switch pg.Code(err) {
+		case pg.UniqueViolation:
 			err = queue.ErrExists
+		case foreignKeyViolation:
+			err = queue.ErrNotFound
 		}
 		return oneRow, err
 	}, func(q *queue.Queue) { q.Notifier = &record })

@@ -107,15 +107,16 @@ var migrationFiles embed.FS
 
 // Store is a relay's storage in Postgres. Its methods are safe for concurrent use.
 type Store struct {
-	options Options
-	log     zerolog.Logger
-	pool    *pgxpool.Pool
-	dial    *pgx.ConnConfig
-	lock    *owner.Lock
-	health  *pg.Health
-	records *records
-	touches touches
-	changes [changeStripes]chan struct{} // whose place serialises the changes of one record; index by stripe
+	options      Options
+	log          zerolog.Logger
+	pool         *pgxpool.Pool
+	dial         *pgx.ConnConfig
+	lock         *owner.Lock
+	health       *pg.Health
+	records      *records
+	touches      touches
+	associations chan struct{}                // whose place serialises Associate
+	changes      [changeStripes]chan struct{} // whose place serialises the changes of one record; index by stripe
 
 	mu       sync.Mutex // guards states and the lists of appenders and remover; never held over a round trip
 	states   states
@@ -145,10 +146,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		options: o,
-		log:     o.Logger,
-		dial:    config.ConnConfig.Copy(),
-		records: newRecords(o.Records),
+		options:      o,
+		log:          o.Logger,
+		dial:         config.ConnConfig.Copy(),
+		records:      newRecords(o.Records),
+		associations: make(chan struct{}, 1),
 	}
 	for i := range s.changes {
 		s.changes[i] = make(chan struct{}, 1)
@@ -276,7 +278,8 @@ func (s *Store) usable() error {
 
 // outcome reports whether err is an answer rather than trouble.
 func outcome(err error) bool {
-	return errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrExists) || errors.Is(err, queue.ErrSecured)
+	return errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrExists) || errors.Is(err, queue.ErrSecured) ||
+		errors.Is(err, queue.ErrFull)
 }
 
 // wake makes the goroutine that waits on c look again.

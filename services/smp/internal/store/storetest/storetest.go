@@ -44,6 +44,9 @@ func Run(t *testing.T, open Open) {
 		{"expiry", expiryCases},
 		{"concurrent", concurrentCases},
 		{"reopen", reopenCases},
+		{"notifiers", notifierCases},
+		{"notifications", notificationCases},
+		{"moderation", moderationCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
