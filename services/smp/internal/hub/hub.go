@@ -236,6 +236,14 @@ func (h *Hub) Unsubscribe(s *Subscription) {
 	}
 }
 
+// Subscriber returns the current subscription to a queue, nil when there is none.
+func (h *Hub) Subscriber(ref queue.Ref) *Subscription {
+	sh := h.of(ref)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.current[ref]
+}
+
 // Remove ends the subscription of a deleted queue and returns it, nil when there was none.
 func (h *Hub) Remove(ref queue.Ref) *Subscription {
 	sh := h.of(ref)

@@ -18,8 +18,8 @@ import (
 const (
 	insertQueue = `WITH q AS (
 		INSERT INTO queues (recipient_id, sender_id, recipient_keys, dh_secret, sender_key, mode, status,
-			blocking_reason, blocking_notice, blocking_ttl, updated_day, service_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $18) RETURNING id
+			blocking_reason, blocking_notice, blocking_ttl, blocking_was_off, updated_day, service_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $20, $11, $18) RETURNING id
 	), n AS (
 		INSERT INTO notifiers (notifier_id, queue_id, notifier_key, dh_secret, service_id)
 		SELECT $15::bytea, id, $16::bytea, $17::bytea, $19::bytea FROM q WHERE $15::bytea IS NOT NULL
@@ -28,15 +28,15 @@ const (
 		SELECT $12::bytea, id, $13::bytea, $14::bytea FROM q WHERE $12::bytea IS NOT NULL
 	) SELECT id FROM q`
 	selectQueues = `SELECT w.n, q.id, q.recipient_id, q.sender_id, q.recipient_keys, q.dh_secret, q.sender_key, q.mode,
-		q.status, q.blocking_reason, q.blocking_notice, q.blocking_ttl, q.updated_day, q.service_id, l.link_id,
-		t.notifier_id, t.notifier_key, t.dh_secret, t.service_id
+		q.status, q.blocking_reason, q.blocking_notice, q.blocking_ttl, q.blocking_was_off, q.updated_day, q.service_id,
+		l.link_id, t.notifier_id, t.notifier_key, t.dh_secret, t.service_id
 		FROM unnest($1::bytea[]) WITH ORDINALITY AS w (id, n) %s
 		LEFT JOIN links l ON l.queue_id = q.id LEFT JOIN notifiers t ON t.queue_id = q.id`
 	secureQueue = `UPDATE queues SET sender_key = $2 WHERE id = $1 AND (sender_key IS NULL OR sender_key = $2)`
 	countQueues = `SELECT count(*) FROM queues`
 	queueExists = `SELECT EXISTS (SELECT FROM queues WHERE id = $1)`
 	setKeys     = `UPDATE queues SET recipient_keys = $2 WHERE id = $1`
-	suspend     = `UPDATE queues SET status = $2, blocking_reason = '', blocking_notice = false, blocking_ttl = 0 WHERE id = $1`
+	suspend     = `UPDATE queues SET status = $2, ` + noBlocking + ` WHERE id = $1`
 	deleteLink  = `DELETE FROM links WHERE queue_id = $1`
 )
 
@@ -94,7 +94,7 @@ func insertArgs(q *queue.Queue, link *queue.Link) []any {
 	return []any{
 		q.RecipientID[:], q.SenderID[:], encodeKeys(q.RecipientKeys), q.DHSecret[:], encodeKey(q.SenderKey),
 		byte(q.Mode), byte(q.Status), q.Blocking.Reason, q.Blocking.HasNotice, q.Blocking.NoticeTTL, int32(q.UpdatedDay),
-		linkID, fixed, user, notifierID, notifierKey, notifierSecret, encodeID(q.Service), notifierService,
+		linkID, fixed, user, notifierID, notifierKey, notifierSecret, encodeID(q.Service), notifierService, q.Blocking.WasOff,
 	}
 }
 
@@ -216,8 +216,8 @@ func scanQueue(rows pgx.Rows) (int64, *queue.Queue, error) {
 	r := new(row)
 	q, t := &r.queue, &r.notifier
 	err := rows.Scan(&r.n, &q.Ref, &r.recipient, &r.sender, &r.keys, &r.secret, &r.senderKey, &r.mode, &r.status,
-		&q.Blocking.Reason, &q.Blocking.HasNotice, &q.Blocking.NoticeTTL, &q.UpdatedDay, &r.service, &r.link,
-		&t.id, &t.key, &t.secret, &t.service)
+		&q.Blocking.Reason, &q.Blocking.HasNotice, &q.Blocking.NoticeTTL, &q.Blocking.WasOff, &q.UpdatedDay, &r.service,
+		&r.link, &t.id, &t.key, &t.secret, &t.service)
 	if err != nil {
 		return 0, nil, err
 	}
