@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"sync"
 
 	"sotto/shared/limit"
 	"sotto/shared/smp"
@@ -58,16 +59,27 @@ func (c *conn) keepPace(requests []request) bool {
 	return true
 }
 
-// takeRoom makes room for one more queue, until releaseRoom is called. It returns false if there would be more than there
-// may be. Those under way count in full and are counted first, so the bound holds however many come at once.
-func (s *Server) takeRoom() bool {
-	creating := s.creating.Add(1)
-	if most := s.cfg.MaxQueues; most == 0 || creating+s.store.Count() <= most {
-		return true
-	}
-	s.releaseRoom()
-	s.count.QueuesRefused.Add(1)
-	return false
+// room bounds the number of queues, however many are created at once.
+type room struct {
+	mu       sync.Mutex
+	creating int64 // under way, and perhaps counted by the store already
 }
 
-func (s *Server) releaseRoom() { s.creating.Add(-1) }
+// takeRoom makes room for one more queue, until releaseRoom is called. It returns false if there would be more than there
+// may be.
+func (s *Server) takeRoom() bool {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if most := s.cfg.MaxQueues; most > 0 && s.room.creating+s.store.Count() >= most {
+		s.count.QueuesRefused.Add(1)
+		return false
+	}
+	s.room.creating++
+	return true
+}
+
+func (s *Server) releaseRoom() {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	s.room.creating--
+}

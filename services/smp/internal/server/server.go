@@ -68,7 +68,7 @@ type Server struct {
 	swept      chan struct{} // closed after the sweep at the start
 	count      Counters
 	rates      rates
-	creating   atomic.Int64  // NEW under way
+	room       room
 	moderated  atomic.Uint64 // queues that an operator has blocked so far
 
 	wg    sync.WaitGroup  // connections and background loops
