@@ -31,16 +31,17 @@ const (
 // Hub holds the current subscriber of every notifier that has one, and all notifications that wait. Its methods are safe
 // for concurrent use and never call out.
 type Hub struct {
-	mu       sync.Mutex // guards everything below, and what it refers to
-	entries  map[queue.ID]*entry
-	services map[queue.ID]*service
-	full     map[*mailbox]struct{} // that are not empty
-	oldest   heap                  // of all that waits
-	total    int                   // notifications that wait
-	unsaved  []*waiting            // with notifications that may not be saved
-	saving   []*waiting            // of these, those whose turn it is
-	removed  []queue.Notification  // saved, and gone since
-	most     int                   // inTotal, less in tests
+	mu         sync.Mutex // guards everything below, and what it refers to
+	entries    map[queue.ID]*entry
+	services   map[queue.ID]*service
+	full       map[*mailbox]struct{} // that are not empty
+	oldest     heap                  // of all that waits
+	total      int                   // notifications that wait
+	subscribed int                   // entries with a subscriber
+	unsaved    []*waiting            // with notifications that may not be saved
+	saving     []*waiting            // of these, those whose turn it is
+	removed    []queue.Notification  // saved, and gone since
+	most       int                   // inTotal, less in tests
 }
 
 // entry is a notifier that somebody listens to, or that something waits for. One that is subscribed costs about 110 bytes.
@@ -59,6 +60,7 @@ type Subscriber struct {
 	mail    mailbox  // what waits for these
 	service *service // that it is a connection of; nil: of none
 	served  int64    // subscriptions of the service that it counts as its own
+	whole   bool     // it has asked for all of them
 }
 
 // NewSubscriber returns a subscriber without subscriptions. The hub does nothing with its owner but give it back.
@@ -112,6 +114,7 @@ func (h *Hub) Subscribe(s *Subscriber, id queue.ID) (previous *Subscriber) {
 	}
 	s.first = e
 	s.count++
+	h.subscribed++
 	h.route(e)
 	return previous
 }
@@ -132,6 +135,7 @@ func (h *Hub) detach(e *entry) (previous *Subscriber) {
 	}
 	e.sub, e.prev, e.next = nil, nil, nil
 	previous.count--
+	h.subscribed--
 	return previous
 }
 
@@ -169,17 +173,24 @@ func (h *Hub) leaveSome(s *Subscriber) (more bool) {
 	return true
 }
 
-// Remove forgets a notifier that exists no more, and what waits for it. It returns its subscriber, nil if it had none.
+// Remove forgets a notifier that exists no more, and was associated with a service or, zero, with none, and what waits
+// for it. It returns who listened to it, nil if nobody did.
 //
 // Spec: smp.md 9.8
-func (h *Hub) Remove(id queue.ID) *Subscriber {
+func (h *Hub) Remove(id, service queue.ID) *Subscriber {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var lost *Subscriber
+	if !service.IsZero() {
+		lost = h.discount(service)
+	}
 	e := h.entries[id]
 	if e == nil {
-		return nil
+		return lost
 	}
-	lost := h.detach(e)
+	if own := h.detach(e); own != nil {
+		lost = own
+	}
 	if e.waiting != nil {
 		// What is saved went with the notifier.
 		h.drop(e.waiting)
@@ -188,7 +199,7 @@ func (h *Hub) Remove(id queue.ID) *Subscriber {
 	return lost
 }
 
-// Current reports whether s listens to the notifier, by itself or as the connection of a service.
+// Current reports whether s is the subscriber of the notifier.
 func (h *Hub) Current(s *Subscriber, id queue.ID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -238,10 +238,3 @@ func (h *Hub) expireSome(before int64) (n int) {
 	}
 	return n
 }
-
-// Waiting returns how many notifications wait.
-func (h *Hub) Waiting() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.total
-}

@@ -46,6 +46,12 @@ type Saved struct {
 	Service ID   // that is associated with the notifier; zero: none
 }
 
+// Ended are credentials for notifications that a queue has no more; zero: there were none.
+type Ended struct {
+	ID      ID
+	Service ID // that was associated; zero: none
+}
+
 // Associated is what a store says of a notifier that was associated with a service, or with none.
 type Associated struct {
 	Gone   bool // there is no such notifier

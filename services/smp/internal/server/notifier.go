@@ -65,7 +65,7 @@ func (c *conn) deleteNotifier(ctx context.Context, q *queue.Queue) (smp.Response
 		return nil, err
 	}
 	c.endNotifier(q.Notifier, removed)
-	if !removed.IsZero() {
+	if removed != (queue.Ended{}) {
 		c.srv.count.NotifiersDeleted.Add(1)
 	}
 	return smp.OK{}, nil
@@ -73,18 +73,18 @@ func (c *conn) deleteNotifier(ctx context.Context, q *queue.Queue) (smp.Response
 
 // endNotifier ends what is left of credentials that a queue has no more, and tells who listened to them: those that it
 // had when the command was authorised, and those that were found when it ran.
-func (c *conn) endNotifier(had *queue.Notifier, found queue.ID) {
-	if had != nil && had.ID != found {
-		c.endNotifierID(had.ID)
+func (c *conn) endNotifier(had *queue.Notifier, found queue.Ended) {
+	if had != nil && had.ID != found.ID {
+		c.loseEnded(queue.Ended{ID: had.ID, Service: had.Service})
 	}
-	if !found.IsZero() {
-		c.endNotifierID(found)
+	if !found.ID.IsZero() {
+		c.loseEnded(found)
 	}
 }
 
-func (c *conn) endNotifierID(id queue.ID) {
-	if sub := c.srv.notify.Remove(id); sub != nil && sub != c.notifier {
-		c.srv.loseNotifier(sub, id, smp.DELD{})
+func (c *conn) loseEnded(n queue.Ended) {
+	if sub := c.srv.notify.Remove(n.ID, n.Service); sub != nil && sub != c.notifier {
+		c.srv.loseNotifier(sub, n.ID, smp.DELD{})
 	}
 }
 

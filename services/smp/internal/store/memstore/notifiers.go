@@ -6,10 +6,10 @@ import (
 	"sotto/services/smp/internal/queue"
 )
 
-// SetNotifier gives q credentials in place of those it has, and returns the id of those.
+// SetNotifier gives q credentials in place of those it has, and returns what it has replaced.
 //
 // Spec: smp.md 9.8
-func (s *Store) SetNotifier(_ context.Context, q queue.Ref, n *queue.Notifier) (replaced queue.ID, err error) {
+func (s *Store) SetNotifier(_ context.Context, q queue.Ref, n *queue.Notifier) (replaced queue.Ended, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.queues[q]
@@ -27,10 +27,10 @@ func (s *Store) SetNotifier(_ context.Context, q queue.Ref, n *queue.Notifier) (
 	return replaced, nil
 }
 
-// DeleteNotifier removes the credentials of q, if it has any, and returns their id.
+// DeleteNotifier removes the credentials of q, if it has any, and returns what it has removed.
 //
 // Spec: smp.md 9.8
-func (s *Store) DeleteNotifier(_ context.Context, q queue.Ref) (removed queue.ID, err error) {
+func (s *Store) DeleteNotifier(_ context.Context, q queue.Ref) (removed queue.Ended, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.queues[q]
@@ -42,14 +42,14 @@ func (s *Store) DeleteNotifier(_ context.Context, q queue.Ref) (removed queue.ID
 	return removed, nil
 }
 
-// dropNotifier forgets what belongs to the notifier of e, and returns its id.
-func (s *Store) dropNotifier(e *entry) (id queue.ID) {
-	if e.record.Notifier != nil {
-		id = e.record.Notifier.ID
-		delete(s.byNotifier, id)
+// dropNotifier forgets what belongs to the notifier of e.
+func (s *Store) dropNotifier(e *entry) (old queue.Ended) {
+	if n := e.record.Notifier; n != nil {
+		old = queue.Ended{ID: n.ID, Service: n.Service}
+		delete(s.byNotifier, n.ID)
 		e.notifications = nil
 	}
-	return id
+	return old
 }
 
 // setNotifier replaces the record by one with this notifier.

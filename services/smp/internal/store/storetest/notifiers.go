@@ -50,7 +50,7 @@ func (f *fixture) setNotifier(q *queue.Queue, replaces queue.ID) *queue.Notifier
 	if err != nil {
 		f.t.Fatalf("set notifier: %v", err)
 	}
-	if replaced != replaces {
+	if replaced.ID != replaces || !replaced.Service.IsZero() {
 		f.t.Fatal("it replaces another notifier than it says")
 	}
 	return n
@@ -94,12 +94,12 @@ func testSetNotifier(t *testing.T, open Open) {
 	second := f.setNotifier(q, first.ID)
 	f.wantNotifier(q, second)
 	f.wantNoNotifier(first.ID)
-	if removed, err := f.DeleteNotifier(f.ctx, q.Ref); err != nil || removed != second.ID {
+	if removed, err := f.DeleteNotifier(f.ctx, q.Ref); err != nil || removed != (queue.Ended{ID: second.ID}) {
 		t.Fatalf("delete: %v", err)
 	}
 	f.wantNoNotifier(second.ID)
 	f.wantNotifier(q, nil)
-	if removed, err := f.DeleteNotifier(f.ctx, q.Ref); err != nil || !removed.IsZero() {
+	if removed, err := f.DeleteNotifier(f.ctx, q.Ref); err != nil || removed != (queue.Ended{}) {
 		t.Fatalf("delete again: %v", err)
 	}
 	third := f.setNotifier(q, queue.ID{})
@@ -148,7 +148,7 @@ func testNotifierRace(t *testing.T, open Open) {
 			wait.Go(func() {
 				for i := range 10 {
 					var n *queue.Notifier
-					var old queue.ID
+					var old queue.Ended
 					var err error
 					if (c+i)%3 == 0 {
 						old, err = f.DeleteNotifier(f.ctx, q.Ref)
@@ -164,8 +164,8 @@ func testNotifierRace(t *testing.T, open Open) {
 					if n != nil {
 						made[n.ID] = true
 					}
-					if !old.IsZero() {
-						ended[old]++
+					if !old.ID.IsZero() {
+						ended[old.ID]++
 					}
 					mu.Unlock()
 				}

@@ -123,7 +123,9 @@ func testAssociate(t *testing.T, open Open) {
 		want(i, service)
 	}
 	// New credentials have no association, and those that are gone have none any more.
-	f.setNotifier(queues[0], ids[0])
+	if old, err := f.SetNotifier(f.ctx, queues[0].Ref, NewNotifier(t)); err != nil || old != (queue.Ended{ID: ids[0], Service: a}) {
+		t.Fatalf("replaced another notifier, or one without its service: %v", err)
+	}
 	if err := f.Delete(f.ctx, queues[4].Ref); err != nil {
 		t.Fatal(err)
 	}
