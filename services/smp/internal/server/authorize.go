@@ -169,14 +169,12 @@ func (c *conn) check(r *request, authorized []byte) smp.Error {
 		verify(key.Public{})
 		return smp.ErrAuth
 	}
-	if r.tr.ServiceSignature != nil {
-		return smp.ErrService // this is not a service connection. Spec: smp.md 6.4
+	if err := c.checkService(r, &authorized); err != nil {
+		return err
 	}
 	switch cmd := r.cmd.(type) {
 	case smp.NEW:
 		return authIf(verify(cmd.AuthKey))
-	case smp.SUBS, smp.NSUBS:
-		return smp.ErrService
 	case smp.SKEY:
 		return checkSenderKey(r.queue, cmd.SenderKey, verify)
 	case smp.LKEY:
@@ -187,7 +185,7 @@ func (c *conn) check(r *request, authorized []byte) smp.Error {
 		return authIf(verify(r.queue.Notifier.Key))
 	case smp.SEND:
 		return c.checkSend(r, verify)
-	case smp.PING, smp.PRXY, smp.PFWD, smp.RFWD:
+	case smp.PING, smp.PRXY, smp.PFWD, smp.RFWD, smp.SUBS, smp.NSUBS:
 		return nil
 	}
 	return checkRecipient(r, verify)

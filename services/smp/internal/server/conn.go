@@ -28,6 +28,7 @@ type conn struct {
 	sessionKey *ecdh.PrivateKey // nil on version 6 connections
 	out        outbox
 	notifier   *notify.Subscriber
+	service    *serviceConn // nil: of none
 	lanes      lanes        // of the reader
 	active     atomic.Int64 // Unix seconds of the last traffic either way
 	leaving    atomic.Bool  // finish what is at hand, then close

@@ -70,6 +70,16 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 		r.resp, err = c.setNotifier(ctx, r.queue, cmd)
 	case smp.NDEL:
 		r.resp, err = c.deleteNotifier(ctx, r.queue)
+	case smp.NSUBS:
+		r.resp, err = c.serveAll(ctx)
+	case smp.LSET:
+		r.resp, err = c.srv.setLink(ctx, r.queue, cmd)
+	case smp.LDEL:
+		r.resp, err = smp.OK{}, c.srv.store.DeleteLink(ctx, r.queue.Ref)
+	case smp.LKEY:
+		r.resp, err = c.srv.secureByLink(ctx, r.queue, r.id, cmd.SenderKey)
+	case smp.LGET:
+		r.resp, err = c.srv.showLink(ctx, r.queue, r.id)
 	case smp.GET:
 		err = c.get(ctx, w, r)
 	case smp.OFF:
@@ -86,13 +96,16 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 	if err != nil {
 		r.resp, r.msg, r.err = nil, nil, wireError(err)
 	}
+	if large(r.resp) {
+		w.held++
+	}
 	if r.queue != nil && r.err == nil {
 		c.used(r.queue, r.cmd)
 	}
 }
 
 // notOffered is the protocol's own answer of a relay that does not do what the command asks: one without private
-// routing refuses its password and knows no session; links do not exist here.
+// routing refuses its password and knows no session.
 //
 // Spec: smp.md 11.1
 func notOffered(cmd smp.Command) smp.Error {
@@ -122,7 +135,7 @@ func (c *conn) used(q *queue.Queue, cmd smp.Command) {
 // refresh lets the rest of the block see what r changed about its queue. What was authorised stays so.
 func (c *conn) refresh(ctx context.Context, r *request, rest []request) {
 	switch r.cmd.(type) {
-	case smp.KEY, smp.SKEY, smp.RKEY, smp.NKEY, smp.NDEL, smp.OFF, smp.DEL:
+	case smp.KEY, smp.SKEY, smp.RKEY, smp.NKEY, smp.NDEL, smp.LSET, smp.LDEL, smp.LKEY, smp.OFF, smp.DEL:
 	default:
 		return
 	}

@@ -120,10 +120,9 @@ func (c *conn) acceptHello(sent smp.ServerHello) error {
 	}
 	c.version = hello.Version
 	if hello.Service != nil {
-		// No client certificate was asked for, so none can match the chain that this client names. Spec: smp.md 4.5
-		refusal := smp.ServiceResponse{Err: smp.HandshakeBadAuth}
-		_ = c.blocks.WriteHello(refusal.AppendTo(nil))
-		return errHello
+		if err := c.acceptService(hello.Service); err != nil {
+			return err
+		}
 	}
 	if c.version >= smp.VersionBlockEncryption && !hello.Key.IsZero() && !hello.ProxyServer {
 		secret, err := box.DH(hello.Key, c.sessionKey)

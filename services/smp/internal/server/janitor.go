@@ -10,8 +10,8 @@ import (
 
 // lost is a subscription that a connection lost, and the event that tells it so.
 type lost struct {
-	id    queue.ID     // recipient or notifier id
-	queue *queue.Queue // nil: it is a notifier's
+	id    queue.ID     // recipient, notifier or service id
+	queue *queue.Queue // nil: it is a notifier's, or all of a service
 	event smp.Response
 }
 
@@ -67,6 +67,9 @@ func (c *conn) endGroup(events []lost) group {
 }
 
 func (c *conn) subscribedAgain(e *lost) bool {
+	if _, service := e.event.(smp.ENDS); service {
+		return c.srv.notify.Serving(c.notifier)
+	}
 	if e.queue == nil {
 		return c.srv.notify.Current(c.notifier, e.id)
 	}

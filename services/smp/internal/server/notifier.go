@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"sotto/services/smp/internal/notify"
@@ -101,30 +102,59 @@ func (s *Server) loseNotifier(sub *notify.Subscriber, id queue.ID, event smp.Res
 //
 // Spec: smp.md 9.13
 func (c *conn) subscribeNotifiers(ctx context.Context, run []request) {
-	ids := make([]queue.ID, 0, len(run))
-	asked := make([]*request, 0, len(run))
-	for i := range run {
-		r := &run[i]
-		if r.err != nil {
-			continue
-		}
-		if previous := c.srv.notify.Subscribe(c.notifier, r.id); previous != nil {
-			c.srv.loseNotifier(previous, r.id, smp.END{})
-		}
+	if c.service != nil {
+		c.serveNotifiers(ctx, run)
+		return
+	}
+	ids, asked := idsOf(run)
+	for i, r := range asked {
+		c.subscribeNotifier(ids[i])
 		r.resp = smp.SOK{}
-		ids, asked = append(ids, r.id), append(asked, r)
 	}
 	found, err := c.srv.store.ByNotifier(ctx, ids, false)
+	var served []queue.ID
 	for i, r := range asked {
 		switch {
 		case err != nil:
-			r.err = wireError(err)
+			r.resp, r.err = nil, wireError(err)
 		case found.Queues[i] == nil:
-			r.err = smp.ErrAuth
+			r.resp, r.err = nil, smp.ErrAuth
 		default:
+			if !found.Queues[i].Notifier.Service.IsZero() {
+				served = append(served, ids[i])
+			}
 			continue
 		}
-		c.srv.notify.Unsubscribe(c.notifier, r.id)
+		c.srv.notify.Unsubscribe(c.notifier, ids[i])
+	}
+	c.takeFromServices(ctx, asked, served)
+}
+
+// subscribeNotifier makes the connection the current subscriber of a notifier.
+func (c *conn) subscribeNotifier(id queue.ID) {
+	if previous := c.srv.notify.Subscribe(c.notifier, id); previous != nil {
+		c.srv.loseNotifier(previous, id, smp.END{})
+	}
+}
+
+// takeFromServices ends the associations of notifiers among those subscribed. A service may have subscribed to them
+// since the connection has, so it does again.
+func (c *conn) takeFromServices(ctx context.Context, asked []*request, served []queue.ID) {
+	if len(served) == 0 {
+		return
+	}
+	err := c.dissociate(ctx, served)
+	for _, id := range served {
+		if err == nil {
+			c.subscribeNotifier(id)
+		} else {
+			c.srv.notify.Unsubscribe(c.notifier, id)
+		}
+	}
+	for _, r := range asked {
+		if err != nil && slices.Contains(served, r.id) {
+			r.resp, r.err = nil, wireError(err)
+		}
 	}
 }
 

@@ -24,6 +24,9 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 	if !c.srv.mayCreate(cmd) {
 		return nil, smp.ErrAuth
 	}
+	if c.service != nil && !cmd.Subscribe {
+		return nil, smp.CmdProhibited
+	}
 	q, serverKey, err := c.srv.newQueue(cmd)
 	if err != nil {
 		return nil, err
@@ -32,7 +35,10 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 	if err != nil {
 		return nil, err
 	}
-	ids := smp.IDS{DHKey: serverKey}
+	ids := smp.IDS{DHKey: serverKey, ServiceID: c.serviceID()}
+	if c.service != nil {
+		q.Service = c.service.id
+	}
 	if cmd.Notifier != nil {
 		var nid smp.NID
 		if q.Notifier, nid, err = newNotifier(cmd.Notifier.NotifierKey, cmd.Notifier.DHKey); err != nil {
@@ -44,7 +50,7 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 		return nil, err
 	}
 	c.srv.count.QueuesCreated.Add(1)
-	if cmd.Subscribe {
+	if cmd.Subscribe && c.service == nil {
 		c.subscribeTo(w, q)
 	}
 	ids.RecipientID, ids.SenderID = q.RecipientID[:], q.SenderID[:]
@@ -177,7 +183,7 @@ func (c *conn) subscribe(ctx context.Context, w *work, run []request) {
 			r.err = smp.CmdProhibited
 			continue
 		}
-		r.resp = smp.SOK{}
+		r.resp = smp.SOK{ServiceID: c.serviceID()}
 		subs = append(subs, c.subscribeTo(w, r.queue))
 		refs, asked = append(refs, r.queue.Ref), append(asked, r)
 		c.used(r.queue, r.cmd)
@@ -279,7 +285,7 @@ func (c *conn) delete(ctx context.Context, q *queue.Queue) (smp.Response, error)
 	if sub := c.srv.hub.Remove(q.Ref); sub != nil && sub.Owner() != hub.Listener(c) {
 		c.srv.lose(sub, smp.DELD{})
 	}
-	c.endNotifier(q.Notifier, queue.ID{})
+	c.endNotifier(q.Notifier, queue.Ended{})
 	return smp.OK{}, nil
 }
 

@@ -152,6 +152,9 @@ func (s *Server) add(c *conn) bool {
 		return false
 	}
 	s.conns[c] = struct{}{}
+	if c.service != nil {
+		s.notify.Attach(c.notifier, c.service.id)
+	}
 	return true
 }
 
