@@ -24,6 +24,7 @@ Usage: smp [command]
                     --no-password  without the password for new queues
   migrate         bring the database to this version's schema
   health          exit with 0 if the relay of these settings is running and ready
+  admin           look at the running relay, and act on abuse; see smp admin help
   try ADDRESS     test any relay as the app's "Test server" does, then hold a conversation
 ` + run.TryOptions + `  version         print the version
   help            print this
@@ -44,6 +45,8 @@ func dispatch(ctx context.Context, command string, args []string, stdout, stderr
 		return noArgs(func() error { return migrate(ctx, stdout) })
 	case "health":
 		return noArgs(func() error { return health(ctx, stdout) })
+	case "admin":
+		return adminCommand(ctx, args, stdout, stderr)
 	case "try":
 		return try(ctx, args, stdout)
 	case "version", "--version", "-v":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -26,7 +27,8 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log, err := logging.New(stderr, cfg.LogLevel, cfg.LogFormat)
+	started, recent := time.Now(), new(logging.Recent)
+	log, err := recent.Logger(stderr, cfg.LogLevel, cfg.LogFormat)
 	if err != nil {
 		return settings.Bad("SMP_LOG_LEVEL: %v", err)
 	}
@@ -55,6 +57,11 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer front.close()
+	socket, err := cfg.adminPlace().Listen(log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = socket.Close() }()
 	store, err := openStore(ctx, cfg, registry.Store(service), log)
 	if err != nil {
 		return err
@@ -78,6 +85,9 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		Relay: relay, Listeners: listeners, Lost: store.Lost(), ErrLost: errDatabaseLost, Readiness: ready, Log: log,
 	}
 	front.serve(ctx, &program)
+	program.Parts = socket.Parts(program.Parts, administered{
+		started: started, cfg: cfg, relay: relay, store: store, identity: id, front: front, recent: recent, log: log,
+	}.handlers(), pg.Safe, log)
 	return program.Serve(ctx)
 }
 

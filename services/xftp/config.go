@@ -89,6 +89,7 @@ type Config struct {
 	settings.Web
 	settings.Metrics
 	settings.Information
+	settings.Admin
 	// LogLevel: debug, info, warn or error. No level logs ids, addresses, keys or contents.
 	LogLevel string `envconfig:"LOG_LEVEL" default:"info"`
 	// LogFormat: text for people, json for machines.

@@ -26,6 +26,7 @@ The relay. All its settings are environment variables named XFTP_...
                     --no-password  without the password for new files
   migrate         bring the database to this version's schema
   health          exit with 0 if the relay of these settings is running and ready
+  admin           look at the running relay, and act on abuse; see xftp admin help
 
 Any relay:
 
@@ -60,6 +61,8 @@ func dispatch(ctx context.Context, command string, args []string, stdout, stderr
 		return noArgs(func() error { return migrate(ctx, stdout) })
 	case "health":
 		return noArgs(func() error { return health(ctx, stdout) })
+	case "admin":
+		return adminCommand(ctx, args, stdout, stderr)
 	case "try":
 		return try(ctx, args, stdout)
 	case "send":

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -27,7 +28,8 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log, err := logging.New(stderr, cfg.LogLevel, cfg.LogFormat)
+	started, recent := time.Now(), new(logging.Recent)
+	log, err := recent.Logger(stderr, cfg.LogLevel, cfg.LogFormat)
 	if err != nil {
 		return settings.Bad("XFTP_LOG_LEVEL: %v", err)
 	}
@@ -61,6 +63,11 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer pages.Close()
+	socket, err := cfg.adminPlace().Listen(log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = socket.Close() }()
 	store, err := openStore(ctx, cfg, registry.Store(service), log)
 	if err != nil {
 		return err
@@ -85,8 +92,11 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		relay: relay, store: store, identity: id, pages: pages, listeners: append(listeners, inner...), names: cfg.MetricsNames,
 	}.register(registry)
 	pages.Start(ctx)
+	parts := socket.Parts(pages.Parts(), administered{
+		started: started, cfg: cfg, relay: relay, store: store, identity: id, pages: pages, recent: recent, log: log,
+	}.handlers(), pg.Safe, log)
 	return run.Program{
-		Relay: relay, Listeners: append(listeners, inner...), Parts: pages.Parts(), Lost: store.Lost(), ErrLost: errDatabaseLost,
+		Relay: relay, Listeners: append(listeners, inner...), Parts: parts, Lost: store.Lost(), ErrLost: errDatabaseLost,
 		Readiness: ready, Log: log,
 	}.Serve(ctx)
 }

@@ -60,7 +60,8 @@ func Decode(in json.RawMessage, into any) error {
 
 // Change is what a command asks to be done to one thing.
 type Change struct {
-	ID     string `json:"id"` // base64url
+	ID     string `json:"id"`             // base64url
+	Kind   string `json:"kind,omitempty"` // of ids; empty: any
 	Reason string `json:"reason,omitempty"`
 	// Notice says that clients are shown a notice; TTL, in seconds, how long it is of use, 0 for ever.
 	Notice bool  `json:"notice,omitempty"`

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"sotto/shared/run"
 	"sotto/shared/settings"
 	"sotto/shared/terminal"
 )
@@ -22,6 +21,8 @@ import (
 type Command struct {
 	// Program is the name of the program, Object that of what its commands change: queue, file.
 	Program, Object string
+	// Kinds are the kinds of ids, of which an operator may say which is meant.
+	Kinds []string
 	// Usage is printed for help.
 	Usage string
 	// Socket tells where the relay listens, when a command needs to know.
@@ -40,7 +41,8 @@ type Command struct {
 
 // Subject is what the operator wants to change.
 type Subject struct {
-	ID string // base64url
+	ID   string // base64url
+	Kind string // of ids; empty: any
 	// Host is the relay that a link names; empty: it is no link.
 	Host string
 }
@@ -50,7 +52,7 @@ const maxInput = 16 << 10
 
 // Run does the command with these arguments.
 func (c Command) Run(ctx context.Context, args []string) error {
-	line, err := parse(c.Object, args)
+	line, err := parse(c.Object, c.Kinds, args)
 	if err != nil {
 		return err
 	}
@@ -101,7 +103,10 @@ func (c Command) change(ctx context.Context, line line) error {
 			return err
 		}
 	}
-	change := Change{ID: subject.ID, Reason: line.reason, Notice: line.notice, TTL: line.ttl}
+	if line.kind != "" {
+		subject.Kind = line.kind
+	}
+	change := Change{ID: subject.ID, Kind: subject.Kind, Reason: line.reason, Notice: line.notice, TTL: line.ttl}
 	err = c.show(ctx, line, c.Object+"/"+action, change, func(answer json.RawMessage) ([]Section, error) {
 		if action == "status" {
 			return c.About(answer)
@@ -231,14 +236,3 @@ func (c Command) Main(ctx context.Context, args []string, stdout, stderr io.Writ
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, stdout, stderr
 	return c.Run(ctx, args)
 }
-
-// Path is where the socket is, by the setting PREFIX_ADMIN_SOCKET: empty for a place in the data directory, which two
-// relays may share.
-func Path(setting, dataDir, program string) string {
-	if setting == "" {
-		return dataDir + "/admin/" + program + ".sock"
-	}
-	return setting
-}
-
-var _ run.Part = (*Server)(nil)

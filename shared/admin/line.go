@@ -13,16 +13,18 @@ type line struct {
 	help, json bool
 	yes        bool
 	reason     string
+	kind       string
+	kinds      []string // that there are
 	notice     bool
 	ttl        int64
 }
 
 // options are all that there are. A word that is none of them may begin with "-" where an id is expected: one in 64 does.
-var options = []string{"-h", "--help", "-o", "--output", "-y", "--yes", "--reason", "--notice"}
+var options = []string{"-h", "--help", "-o", "--output", "-y", "--yes", "--reason", "--notice", "--as"}
 
 // parse reads a command line, with options wherever they are.
-func parse(object string, args []string) (line, error) {
-	var l line
+func parse(object string, kinds, args []string) (line, error) {
+	l := line{kinds: kinds}
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -67,6 +69,11 @@ func (l *line) option(name, value string, given bool, args []string) ([]string, 
 			return nil, settings.Bad("--reason takes spam or content")
 		}
 		l.reason = value
+	case "--as":
+		if !take() || !slices.Contains(l.kinds, value) {
+			return nil, settings.Bad("--as takes %s", strings.Join(l.kinds, " or "))
+		}
+		l.kind = value
 	case "--notice":
 		return l.takeNotice(value, given, args)
 	}

@@ -59,8 +59,11 @@ func Listen(path string) (*Socket, error) {
 	return &Socket{ln, lock}, nil
 }
 
-// Close stops listening, removes the socket and lets others have the path. It may be called more than once.
+// Close stops listening, removes the socket and lets others have the path. It may be called more than once, and of nil.
 func (s *Socket) Close() error {
+	if s == nil {
+		return nil
+	}
 	err := s.Listener.Close()
 	_ = s.lock.Close()
 	return err

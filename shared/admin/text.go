@@ -174,3 +174,15 @@ func Took(d time.Duration) string {
 		return fmt.Sprintf("%.0f s", ms/1000)
 	}
 }
+
+// Notice tells of the notice that goes with a reason for blocking, after that.
+func Notice(has bool, ttl int64) string {
+	switch {
+	case !has:
+		return ""
+	case ttl == 0:
+		return ", with a notice"
+	default:
+		return ", with a notice for " + Span(time.Duration(ttl)*time.Second)
+	}
+}

@@ -37,6 +37,9 @@ type Store interface {
 	RemoveRecipient(ctx context.Context, id chunk.ID) error
 	// Block marks the chunk as blocked, or changes the reason, and removes its body, releasing its room once.
 	Block(ctx context.Context, ref chunk.Ref, b chunk.Blocking) error
+	// Unblock takes the mark away. The body is gone: the chunk is as it was before its upload. One that is not blocked stays
+	// as it is.
+	Unblock(ctx context.Context, ref chunk.Ref) error
 	// Expire removes what has expired at now (Unix seconds), with work that does not grow with the number of
 	// chunks, and returns how many chunks that were. A store may remove chunks of neighbouring hours together, when
 	// the last of them has expired; until then they count in Usage.

@@ -63,6 +63,7 @@ func Run(t *testing.T, open Open) {
 		cases []testCase
 	}{
 		{"records", recordCases},
+		{"unblock", unblockCases},
 		{"bodies", bodyCases},
 		{"quota", quotaCases},
 		{"expiry", expiryCases},
