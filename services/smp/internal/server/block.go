@@ -27,7 +27,7 @@ type request struct {
 type work struct {
 	requests []request
 	answered int                 // of requests, whose answers are queued
-	held     int                 // messages among the answers that are not
+	held     int                 // messages and link data among the answers that are not
 	settle   []*hub.Subscription // busy until the answers are queued
 	messages group               // messages that follow the answers
 	scratch
@@ -129,11 +129,11 @@ func (c *conn) answer(w *work) {
 // answersWithMessage is the number of answers up to which a message is sent in their group. Spec: smp.md 5.3
 const answersWithMessage = 4
 
-// heldMessages bounds the bodies that the answers to one block hold. When GET has brought so many, their answers are
+// heldMessages bounds the bodies that the answers to one block hold. When GET or LGET has brought so many, their answers are
 // queued before the block goes on; beyond it ACK is answered with OK, and the next message comes by itself.
 const heldMessages = 8
 
-// answerPart queues the answers to the first n requests when they hold as many messages as they may.
+// answerPart queues the answers to the first n requests when they hold as many bodies as they may.
 func (c *conn) answerPart(w *work, n int) {
 	if w.held >= heldMessages {
 		c.out.put(w.group(n, &c.srv.count))

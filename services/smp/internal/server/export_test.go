@@ -27,7 +27,7 @@ func (s *Server) Waiting() (groups, replies, messages, ready int) {
 		waiting := 0
 		for _, g := range c.out.groups {
 			for i := range g {
-				if g[i].msg != nil {
+				if g[i].large() {
 					waiting++
 				}
 			}

@@ -28,6 +28,14 @@ type reply struct {
 	q        *queue.Queue
 }
 
+// large reports whether a response is about as large as a message, and counts as one.
+func large(r smp.Response) bool {
+	_, ok := r.(smp.LNK)
+	return ok
+}
+
+func (r *reply) large() bool { return r.msg != nil || large(r.resp) }
+
 // group is a list of replies that leave in as few blocks as possible, in order. Spec: smp.md 5.3
 type group []reply
 
@@ -93,7 +101,7 @@ func (o *outbox) add(g group) {
 	o.groups = append(o.groups, g)
 	o.replies += len(g)
 	for i := range g {
-		if g[i].msg != nil {
+		if g[i].large() {
 			o.messages++
 		}
 	}
@@ -187,7 +195,7 @@ func (o *outbox) next(preferPull bool) (g group, pull []*hub.Subscription, notes
 	o.groups = o.groups[1:]
 	o.replies -= len(g)
 	for i := range g {
-		if g[i].msg != nil {
+		if g[i].large() {
 			o.messages--
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // database is away ([queue.ErrUnavailable]).
 type Store interface {
 	Queues
+	Links
 	Moderation
 	Messages
 	Notifiers
@@ -41,8 +42,6 @@ type Queues interface {
 	SetRecipientKeys(ctx context.Context, q queue.Ref, keys []key.Public) error
 	// Suspend sets the status to off.
 	Suspend(ctx context.Context, q queue.Ref) error
-	// DeleteLink removes the queue's link data; nil when it has none.
-	DeleteLink(ctx context.Context, q queue.Ref) error
 	// Delete removes the record, its link and all its messages. A second Delete is queue.ErrNotFound.
 	Delete(ctx context.Context, q queue.Ref) error
 	// Count returns how many queues there are, at once. It may be wrong by those whose creation or deletion failed without
@@ -51,6 +50,21 @@ type Queues interface {
 	// Touch notes that the queue was used on this day. It returns at once; the day is stored in the background,
 	// at most once per queue and day, and may be lost in a crash.
 	Touch(q *queue.Queue, day int64)
+}
+
+// Links stores short link data. A record has the link id only; the data is large, seldom read, and not kept in memory.
+type Links interface {
+	// SetLink gives the queue this link or, if it has a link with the same id and fixed data, replaces the user data. It
+	// changes nothing and returns queue.ErrSecured for a secured messaging queue, and queue.ErrExists when the queue has
+	// another link or other fixed data, or another queue has the link id. Spec: smp.md 9.12.
+	SetLink(ctx context.Context, q queue.Ref, l *queue.Link) error
+	// Link returns the queue's link, or queue.ErrNotFound when it has none with this id.
+	Link(ctx context.Context, q queue.Ref, id queue.ID) (*queue.Link, error)
+	// SecureLink is Link and Secure in one: when it returns an error, the queue is as secured as before, unless the
+	// error is storage trouble.
+	SecureLink(ctx context.Context, q queue.Ref, id queue.ID, k key.Public) (*queue.Link, error)
+	// DeleteLink removes the queue's link; nil when it has none.
+	DeleteLink(ctx context.Context, q queue.Ref) error
 }
 
 // Moderation stores what an operator decides about queues.
@@ -89,12 +103,11 @@ type Messages interface {
 // Notifiers stores the credentials for notifications that queues have.
 type Notifiers interface {
 	// SetNotifier gives the queue the credentials n, in place of those it has and of all that belongs to those. It
-	// returns the id of the credentials replaced, zero for none, or queue.ErrExists, and changes nothing, when the id
-	// of n is taken. Spec: smp.md 9.8.
-	SetNotifier(ctx context.Context, q queue.Ref, n *queue.Notifier) (replaced queue.ID, err error)
-	// DeleteNotifier removes the queue's credentials and all that belongs to them, and returns their id, zero when
-	// there are none.
-	DeleteNotifier(ctx context.Context, q queue.Ref) (removed queue.ID, err error)
+	// returns what it has replaced, or queue.ErrExists, and changes nothing, when the id of n is taken.
+	// Spec: smp.md 9.8.
+	SetNotifier(ctx context.Context, q queue.Ref, n *queue.Notifier) (replaced queue.Ended, err error)
+	// DeleteNotifier removes the queue's credentials and all that belongs to them, and returns what it has removed.
+	DeleteNotifier(ctx context.Context, q queue.Ref) (removed queue.Ended, err error)
 }
 
 // Notifications keeps those that wait over a restart. They belong to a notifier and end with it.

@@ -32,6 +32,7 @@ import (
 //	alice connects nokey               with options: version=N, alpn=none, nokey, proxy
 //	alice leaves                       closes her connection
 //	alice is closed                    the relay closes it, without sending anything
+//	operator blocks q1 reason=spam     or with notice=forever or notice=3600; operator unblocks q1, operator deletes q1
 //	relay restarts                     with the same store; all connections end
 //	wait 15s                           time passes (only in a bubble)
 //	[-8,16] alice< ...                 a step, or a part of a block, of these versions only
@@ -71,6 +72,7 @@ const (
 	isClosed
 	waits
 	restarts
+	moderates
 )
 
 // step is one line, with the lines that continue it.
@@ -234,6 +236,7 @@ var stepForms = []struct {
 	{regexp.MustCompile(`^(\w+) is closed$`), isClosed},
 	{regexp.MustCompile(`^wait(.*)$`), waits},
 	{regexp.MustCompile(`^relay restarts$`), restarts},
+	{regexp.MustCompile(`^operator ((?:blocks|unblocks|deletes) .+)$`), moderates},
 }
 
 func parseStep(line string) (s step, err error) {
@@ -249,6 +252,9 @@ func parseStep(line string) (s step, err error) {
 			if err == nil {
 				_, err = time.ParseDuration(s.args.word(0))
 			}
+			return s, err
+		case moderates:
+			s.args, err = parseArgs(m[1])
 			return s, err
 		case connects:
 			s.args, err = parseArgs(m[2])

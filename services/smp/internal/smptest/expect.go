@@ -61,6 +61,7 @@ func (k *talk) receiveAll(sp *speaker, items []item) error {
 //	OK, SOK, PONG              SOK is OK below version 16
 //	MSG q "text" [notify]      a pushed message (quota for the marker, size=N as in SEND)
 //	MSG q "text" corr=ACK      the answer to ACK or GET
+//	LNK q fixed="..." user="..."      the queue's link data, and its sender id
 //	NID q                      the queue's new notifier
 //	NMSG q "text" [old]        the notification of a message, for the queue's notifier, or for the one before
 //	END q, DELD q              events; DELD is END below version 10
@@ -71,7 +72,7 @@ func (k *talk) receiveAll(sp *speaker, items []item) error {
 //
 // corr=none and entity=... change which ids are expected; n={1..9} only repeats.
 func (k *talk) expect(sp *speaker, a args, got *wire.Transmission) error {
-	if err := a.only("corr", "entity", "size", "n"); err != nil {
+	if err := a.only("corr", "entity", "size", "n", "fixed", "user"); err != nil {
 		return err
 	}
 	want, event := asked{}, false
@@ -141,6 +142,8 @@ func (k *talk) expectResponse(a args, got []byte) error {
 		return k.expectMSG(a, r)
 	case smp.INFO:
 		return k.expectINFO(a, r)
+	case smp.LNK:
+		return k.expectLNK(a, r)
 	case smp.NID:
 		return k.expectNID(a, r)
 	case smp.NMSG:

@@ -180,7 +180,7 @@ func (k *talk) entity(name string) []byte {
 //	KEY q k, SKEY q k, LKEY q k, RKEY q k..., NKEY q k     k, or the key q itself: the recipient's
 //	SEND q ["text" | size=N | size=max | size=max+1] [notify]
 //	ACK q ["text" | size=... | quota | empty | wrong | short]     the message that held the text
-//	LSET q fixed="..." user="..."
+//	LSET q fixed="..." user="..." [link=wrong|short|q2]     the queue's link id, made up if it has none, or another
 //	PING, PRXY [password=x], PFWD, RFWD
 //	raw "TAG parameters" [x=00ff]      bytes: the text, then hex
 //
@@ -222,7 +222,7 @@ func (k *talk) request(a args) (r request, err error) {
 }
 
 var requestOptions = []string{
-	"key", "auth", "entity", "corr", "session", "mode", "password", "fixed", "user", "sender", "size", "x", "n", "notifier",
+	"key", "auth", "entity", "corr", "session", "mode", "password", "fixed", "user", "link", "sender", "size", "x", "n", "notifier",
 }
 
 var standAlone = map[string]bool{"PING": true, "PRXY": true, "PFWD": true, "RFWD": true}
@@ -253,7 +253,7 @@ func (k *talk) command(a args, r *request) (smp.Command, error) {
 		id, err := k.messageID(a, r.queue)
 		return smp.ACK{MessageID: id}, err
 	case "LSET":
-		return smp.LSET{LinkID: r.queue.link, FixedData: []byte(a.options["fixed"]), UserData: []byte(a.options["user"])}, nil
+		return k.setLink(a, r.queue), nil
 	case "PRXY":
 		password, given := a.options["password"]
 		return smp.PRXY{Server: k.relay.Address(), HasBasicAuth: given, BasicAuth: []byte(password)}, nil

@@ -163,6 +163,9 @@ func (k *talk) do(s *step) error {
 		clear(k.clients)
 		return nil
 	}
+	if s.does == moderates {
+		return k.moderate(s.args)
+	}
 	if s.does == connects {
 		return k.connect(s.who, s.args)
 	}

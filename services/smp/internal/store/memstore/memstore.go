@@ -73,7 +73,7 @@ func (s *Store) Create(_ context.Context, q *queue.Queue, link *queue.Link) erro
 	e := &entry{record: &record, canWrite: true}
 	if link != nil {
 		record.HasLink, record.LinkID = true, link.ID
-		e.link = &queue.Link{ID: link.ID, FixedData: slices.Clone(link.FixedData), UserData: slices.Clone(link.UserData)}
+		e.link = copyLink(link)
 		s.byLink[link.ID] = e
 	}
 	if q.Notifier != nil {
@@ -173,21 +173,6 @@ func (s *Store) Suspend(_ context.Context, q queue.Ref) error {
 		record.Status, record.Blocking = queue.Off, queue.Blocking{}
 		return nil
 	})
-}
-
-// DeleteLink removes the queue's link data, if it has any.
-func (s *Store) DeleteLink(_ context.Context, q queue.Ref) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.queues[q]
-	if e == nil || e.link == nil {
-		return nil
-	}
-	delete(s.byLink, e.link.ID)
-	record := *e.record
-	record.HasLink, record.LinkID = false, queue.ID{}
-	e.record, e.link = &record, nil
-	return nil
 }
 
 // Delete removes the record, its link and its messages.

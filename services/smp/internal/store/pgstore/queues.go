@@ -37,7 +37,6 @@ const (
 	queueExists = `SELECT EXISTS (SELECT FROM queues WHERE id = $1)`
 	setKeys     = `UPDATE queues SET recipient_keys = $2 WHERE id = $1`
 	suspend     = `UPDATE queues SET status = $2, ` + noBlocking + ` WHERE id = $1`
-	deleteLink  = `DELETE FROM links WHERE queue_id = $1`
 )
 
 // selectBy is selectQueues for each index.
@@ -308,17 +307,6 @@ func (s *Store) Suspend(ctx context.Context, q queue.Ref) error {
 	return s.change(ctx, "suspend queue", q, func(ctx context.Context) (pgconn.CommandTag, error) {
 		return s.pool.Exec(ctx, suspend, int64(q), byte(queue.Off))
 	}, func(record *queue.Queue) { record.Status, record.Blocking = queue.Off, queue.Blocking{} })
-}
-
-// DeleteLink removes the queue's link data, if it has any.
-func (s *Store) DeleteLink(ctx context.Context, q queue.Ref) error {
-	err := s.change(ctx, "delete link", q, func(ctx context.Context) (pgconn.CommandTag, error) {
-		return s.pool.Exec(ctx, deleteLink, int64(q))
-	}, func(record *queue.Queue) { record.HasLink, record.LinkID = false, queue.ID{} })
-	if errors.Is(err, queue.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // change runs an update of one record and then changes the cached record in the same way. Changes of one record
