@@ -161,7 +161,7 @@ func (s *Server) DeleteQueue(ctx context.Context, kind Kind, id []byte) error {
 		sub.Owner().(*conn).forget(q.Ref, sub)
 	}
 	if q.Notifier != nil {
-		s.notify.Remove(q.Notifier.ID)
+		s.notify.Remove(q.Notifier.ID, q.Notifier.Service)
 	}
 	return nil
 }
