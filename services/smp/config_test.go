@@ -43,6 +43,8 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"not a duration":   {map[string]string{"SMP_MESSAGE_TTL": "21 days"}, "SMP_MESSAGE_TTL"},
 		"negative":         {map[string]string{"SMP_MESSAGE_TTL": "-1h"}, "SMP_MESSAGE_TTL"},
 		"no quota":         {map[string]string{"SMP_QUEUE_QUOTA": "0"}, "SMP_QUEUE_QUOTA"},
+		"negative rate":    {map[string]string{"SMP_NEW_RATE": "-1"}, "SMP_NEW_RATE"},
+		"negative bound":   {map[string]string{"SMP_MAX_QUEUES": "-1"}, "SMP_MAX_QUEUES"},
 		"versions":         {map[string]string{"SMP_MIN_VERSION": "9", "SMP_MAX_VERSION": "8"}, "SMP_MIN_VERSION"},
 		"version unknown":  {map[string]string{"SMP_MAX_VERSION": "19"}, "SMP_MAX_VERSION"},
 		"listen":           {map[string]string{"SMP_LISTEN": "5223"}, "SMP_LISTEN"},

@@ -50,6 +50,7 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"unknown":            {map[string]string{"XFTP_LISTENN": ":1"}, "XFTP_LISTENN"},
 		"not a duration":     {map[string]string{"XFTP_FILE_TTL": "2 days"}, "XFTP_FILE_TTL"},
 		"negative":           {map[string]string{"XFTP_FILE_TTL": "-1h"}, "XFTP_FILE_TTL"},
+		"negative rate":      {map[string]string{"XFTP_NEW_RATE": "-1"}, "XFTP_NEW_RATE"},
 		"not a size":         {map[string]string{"XFTP_STORAGE_QUOTA": "much"}, "XFTP_STORAGE_QUOTA is not a size"},
 		"small quota":        {map[string]string{"XFTP_STORAGE_QUOTA": "1mb"}, "XFTP_STORAGE_QUOTA"},
 		"no upload memory":   {map[string]string{"XFTP_UPLOAD_MEMORY": "0"}, "XFTP_UPLOAD_MEMORY"},

@@ -48,7 +48,7 @@ func (a *Arrivals) enter(s Source) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.open[s.near] >= a.most || (s.wide != 0 && a.open[s.wide] >= a.most*wideShare) {
+	if a.open[s.near] >= a.most || (s.wide != 0 && a.open[s.wide]/wideShare >= a.most) {
 		return false
 	}
 	a.open[s.near]++

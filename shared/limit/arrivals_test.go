@@ -2,6 +2,7 @@ package limit
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 )
@@ -40,6 +41,15 @@ func TestArrivalsOfWiderPrefix(t *testing.T) {
 	}
 	if len(a.open) != n+1 {
 		t.Errorf("%d entries: those refused are counted", len(a.open))
+	}
+}
+
+func TestArrivalsOfVeryMany(t *testing.T) {
+	a := NewArrivals(math.MaxInt, math.MaxInt)
+	for range 100 {
+		if err := a.Enter(of(t, "2001:db8::1")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

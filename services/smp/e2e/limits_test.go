@@ -132,13 +132,20 @@ func createUpTo(t *testing.T, c *client.Client, n int) int {
 	return n
 }
 
-// TestNewOfOneSource creates queues from several connections of one source, and from others.
+// TestNewOfOneSource creates queues from several connections of one source, and from others. Some come through the front
+// door, and some of these end their TLS there.
 func TestNewOfOneSource(t *testing.T) {
-	r := startRelay(t, "SMP_PROXY_PROTOCOL=true", "SMP_NEW_RATE=1")
+	relayBinary(t)
+	front := "127.0.0.1:" + freePort(t)
+	r := startRelay(t, "SMP_PROXY_PROTOCOL=true", "SMP_FRONT_LISTEN="+front, "SMP_ACME=false", "SMP_NEW_RATE=1")
 	port := "127.0.0.1:" + r.Port
+	source := header("198.51.100.77")
+	old := comingFrom(front, source)
+	old.ALPN = []string{}
+	roads := []client.Options{comingFrom(port, source), comingFrom(front, source), old}
 	made := 0
-	for range 12 {
-		n := createUpTo(t, dial(t, r, comingFrom(port, header("198.51.100.77"))), 10)
+	for i := range 12 {
+		n := createUpTo(t, dial(t, r, roads[i%len(roads)]), 10)
 		if n > 9 {
 			t.Error("a connection has no bound of its own")
 		}
