@@ -96,8 +96,10 @@ func (c *Conn) prepare(s *scratch, r *Request, id []byte) error {
 		s.authorization = r.Authorization
 		return nil
 	}
-	var err error
-	s.authorization, err = r.Key.Authorize(c.relay.Key, id, b)
+	b, err := c.sign(s, r.Command, id, b)
+	if err == nil {
+		s.authorization, err = r.Key.Authorize(c.relay.Key, id, b)
+	}
 	return err
 }
 

@@ -23,6 +23,7 @@ type Conn struct {
 	version wire.Version
 	relay   Relay
 	private *ecdh.PrivateKey // of the key in the client hello, nil if there was none
+	service *serving         // nil: an ordinary connection
 }
 
 // Relay is what a relay says in its hello.

@@ -35,6 +35,8 @@ type Options struct {
 	// ProxyServer says in the hello that this is a relay acting as proxy: no block encryption, and at most
 	// version 10 with a relay that does not know this flag. Spec: smp.md 4.3
 	ProxyServer bool
+	// Service makes the connection that of a service, from version 16 on; nil: an ordinary one.
+	Service *Service
 	// Dialer opens the TCP connection; nil: a [net.Dialer].
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// Clock is the time that certificates are judged by; nil: [time.Now].

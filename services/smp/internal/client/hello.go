@@ -41,6 +41,9 @@ func (c *Conn) handshake(ctx context.Context, fingerprint [32]byte) error {
 	if err := c.writeHello(fingerprint); err != nil {
 		return err
 	}
+	if err := c.readService(); err != nil {
+		return err
+	}
 	if !stop() {
 		return ctx.Err() // the deadline is set, or about to be
 	}
@@ -130,6 +133,7 @@ func (c *Conn) writeHello(fingerprint [32]byte) error {
 		}
 		c.private = private
 	}
+	c.introduce(&hello)
 	return c.blocks.WriteHello(hello.AppendTo(nil))
 }
 

@@ -30,6 +30,8 @@ import (
 //	alice<~ MSG q{1..9} "m"            events in any order, each in a block of its own
 //	alice!                             nothing more arrives at alice
 //	alice connects nokey               with options: version=N, alpn=none, nokey, proxy
+//	nina connects service=N cert=c     as a service; with length=N certificates, shown=d: others in TLS, or none,
+//	                                   refused="HANDSHAKE BAD_AUTH": she is told that
 //	alice leaves                       closes her connection
 //	alice is closed                    the relay closes it, without sending anything
 //	operator blocks q1 reason=spam     or with notice=forever or notice=3600; operator unblocks q1, operator deletes q1

@@ -62,6 +62,8 @@ func (k *talk) receiveAll(sp *speaker, items []item) error {
 //	MSG q "text" [notify]      a pushed message (quota for the marker, size=N as in SEND)
 //	MSG q "text" corr=ACK      the answer to ACK or GET
 //	LNK q fixed="..." user="..."      the queue's link data, and its sender id
+//	SOK service                with the id of the service that the client is
+//	SOKS 2, ENDS 2             for this service
 //	NID q                      the queue's new notifier
 //	NMSG q "text" [old]        the notification of a message, for the queue's notifier, or for the one before
 //	END q, DELD q              events; DELD is END below version 10
@@ -76,8 +78,9 @@ func (k *talk) expect(sp *speaker, a args, got *wire.Transmission) error {
 		return err
 	}
 	want, event := asked{}, false
+	k.service = sp.conn.ServiceID()
 	switch a.word(0) {
-	case "END", "DELD", "NMSG":
+	case "END", "DELD", "NMSG", "ENDS":
 		event = true
 	case "MSG":
 		event = a.options["corr"] == ""
@@ -149,7 +152,7 @@ func (k *talk) expectResponse(a args, got []byte) error {
 	case smp.NMSG:
 		return k.expectNMSG(a, r)
 	}
-	want, err := simpleResponse(a)
+	want, err := k.simpleResponse(a)
 	if err != nil {
 		return err
 	}
@@ -160,12 +163,14 @@ func (k *talk) expectResponse(a args, got []byte) error {
 }
 
 // simpleResponse is a response that the line determines.
-func simpleResponse(a args) (smp.Response, error) {
+func (k *talk) simpleResponse(a args) (smp.Response, error) {
 	switch a.word(0) {
 	case "OK":
 		return smp.OK{}, nil
 	case "SOK":
-		return smp.SOK{}, nil
+		return k.expectedSOK(a), nil
+	case "SOKS", "ENDS":
+		return expectedCount(a)
 	case "PONG":
 		return smp.PONG{}, nil
 	case "END":
@@ -190,8 +195,8 @@ func (k *talk) expectIDS(a args, r smp.IDS) error {
 	if len(r.RecipientID) != idSize || len(r.SenderID) != idSize {
 		return errors.New("ids have another length")
 	}
-	if r.ServiceID != nil {
-		return errors.New("this is no service")
+	if !bytes.Equal(r.ServiceID, k.service) {
+		return errors.New("another service, or none")
 	}
 	if r.Notifier != nil || (q.asking != nil && k.version >= smp.VersionNotifierCreds) {
 		if err := q.hasNotifier(r.Notifier); err != nil {

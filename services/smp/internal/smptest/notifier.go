@@ -67,6 +67,9 @@ func (q *queueState) hasNotifier(r *smp.NID) error {
 
 // eventEntity is the id of the queue that an event is about, or of its notifier: "q.notifier".
 func (k *talk) eventEntity(a args) []byte {
+	if a.word(0) == "ENDS" {
+		return k.service
+	}
 	name, kind, _ := strings.Cut(a.word(1), ".")
 	q := k.queue(name)
 	if kind != "notifier" && a.word(0) != "NMSG" {

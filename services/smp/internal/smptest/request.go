@@ -96,12 +96,14 @@ type request struct {
 //	entity=none       no entity id; entity="text", or one of q1: entity=q1.recipient, q1.sender, q1.link, q1.notifier
 //	corr=none         no correlation id; corr="text"
 //	session=wrong     another session id, in version 6
-//	service           with a service signature, from version 16
+//	service           with a wrong service signature, from version 16; those of services have the right one
+//	service=none      of a service, but without its signature
 //	n={1..9}          nothing: to send the same command several times
 func (k *talk) authorize(sp *speaker, a args, r request) (_ []byte, err error) {
 	if r.corrID == nil {
 		r.corrID = randomID()
 	}
+	sp.asService(a, &r)
 	if corr, ok := a.options["corr"]; ok {
 		r.corrID = []byte(corr)
 		if corr == "none" {
@@ -118,14 +120,18 @@ func (k *talk) authorize(sp *speaker, a args, r request) (_ []byte, err error) {
 	}
 	session := sp.conn.SessionID()
 	signed := wire.AppendSigned(nil, r.corrID, r.entity, r.command)
-	authorization, err := r.key.Authorize(sp.conn.Relay().Key, r.corrID, wire.AppendAuthorized(nil, session, signed))
+	authorized := wire.AppendAuthorized(nil, session, signed)
+	service, authorized, err := sp.signForService(a, &r, authorized)
+	if err != nil {
+		return nil, err
+	}
+	authorization, err := r.key.Authorize(sp.conn.Relay().Key, r.corrID, authorized)
 	if err != nil {
 		return nil, err
 	}
 	if authorization, err = spoil(authorization, a.options["auth"]); err != nil {
 		return nil, err
 	}
-	var service []byte
 	if a.flag(1, "service") {
 		service = bytes.Repeat([]byte{7}, 64)
 	}
@@ -177,6 +183,7 @@ func (k *talk) entity(name string) []byte {
 //
 //	NEW q [mode=M|C] [subscribe] [password=x] [fixed="..." user="..."] [sender=wrong] [notifier=k]
 //	SUB q, GET q, OFF q, DEL q, QUE q, LDEL q, NDEL q, SUBS q, LGET q, NSUB q [old], NSUBS q
+//	SUBS, NSUBS                                            of the service that the client is
 //	KEY q k, SKEY q k, LKEY q k, RKEY q k..., NKEY q k     k, or the key q itself: the recipient's
 //	SEND q ["text" | size=N | size=max | size=max+1] [notify]
 //	ACK q ["text" | size=... | quota | empty | wrong | short]     the message that held the text
@@ -223,6 +230,7 @@ func (k *talk) request(a args) (r request, err error) {
 
 var requestOptions = []string{
 	"key", "auth", "entity", "corr", "session", "mode", "password", "fixed", "user", "link", "sender", "size", "x", "n", "notifier",
+	"service",
 }
 
 var standAlone = map[string]bool{"PING": true, "PRXY": true, "PFWD": true, "RFWD": true}

@@ -33,6 +33,8 @@ type talk struct {
 	queues  map[string]*queueState
 	keys    map[string]auth.Key
 	nonces  map[[24]byte]bool // of notifications
+	service []byte            // id of the service that the speaker at hand is
+	certs   map[string]*client.Service
 }
 
 // speaker is a client, with the commands that it awaits answers to.
@@ -88,7 +90,7 @@ func (c *Conversation) Run(t *testing.T, v wire.Version, alg key.Algorithm, bubb
 		k := &talk{
 			t: t, relay: Start(t, o), version: v, alg: alg, bubble: bubble,
 			clients: make(map[string]*speaker), queues: make(map[string]*queueState), keys: make(map[string]auth.Key),
-			nonces: make(map[[24]byte]bool),
+			nonces: make(map[[24]byte]bool), certs: make(map[string]*client.Service),
 		}
 		k.play(c)
 	}
@@ -221,15 +223,15 @@ func (k *talk) connect(name string, a args) error {
 	if a.options["alpn"] == "none" {
 		o.ALPN = []string{}
 	}
-	conn, err := k.relay.TryDial(o)
-	if err != nil {
+	conn, err := k.dial(a, o)
+	if conn == nil || err != nil {
 		return err
 	}
 	k.t.Cleanup(func() { _ = conn.Close() })
 	sp := &speaker{name: name, conn: conn, arrived: make(chan arrival, maxArrived)}
 	k.clients[name] = sp
 	go sp.listen()
-	return a.only("version", "alpn")
+	return a.only("version", "alpn", "service", "cert", "shown", "length", "refused")
 }
 
 // leave closes a connection and waits until the relay has noticed.
