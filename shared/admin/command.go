@@ -149,13 +149,18 @@ func (c Command) asks() bool {
 	return ok && terminal.Is(f)
 }
 
+var errCannotAsk = settings.Bad("delete cannot ask here whether you are sure: say --yes")
+
 // confirm asks the person whether to delete.
 func (c Command) confirm(stdin *bufio.Reader) error {
 	if !c.asks() {
-		return settings.Bad("delete cannot ask here whether you are sure: say --yes")
+		return errCannotAsk
 	}
 	fmt.Fprintf(c.Stderr, "Delete this %s, with all that is in it, for ever? [y/N] ", c.Object)
-	answer, _ := stdin.ReadString('\n')
+	answer, err := stdin.ReadString('\n')
+	if err != nil && answer == "" { // it is the device null
+		return errCannotAsk
+	}
 	if !slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer))) {
 		return errors.New("nothing was deleted")
 	}

@@ -122,6 +122,9 @@ func (c Certificate) row(now time.Time) Row {
 	return r
 }
 
+// farAway is from when on nobody counts the days.
+const farAway = 5 * 365 * 24 * time.Hour
+
 // expiry tells when something ends.
 func expiry(at, now time.Time) string {
 	if at.Before(now) {
@@ -130,7 +133,11 @@ func expiry(at, now time.Time) string {
 	if at.Sub(now) < 24*time.Hour {
 		return "expires in " + Span(at.Sub(now))
 	}
-	return "expires on " + at.Local().Format(time.DateOnly) + ", in " + several(int64(at.Sub(now)/(24*time.Hour)), "day")
+	text := "expires on " + at.Local().Format(time.DateOnly)
+	if at.Sub(now) > farAway {
+		return text
+	}
+	return text + ", in " + several(int64(at.Sub(now)/(24*time.Hour)), "day")
 }
 
 // maxShown is how many warnings and errors a status shows to a person. JSON has all.

@@ -122,12 +122,12 @@ func cutSign(digits string) (sign, rest string, negative bool) {
 	return "", digits, false
 }
 
-// Size writes a number of bytes with three digits at most.
+// Size writes a number of bytes with few digits. As in the settings, a KB has 1024 bytes.
 func Size(n int64) string {
 	value, unit := float64(n), 0
 	units := []string{"bytes", "KB", "MB", "GB", "TB", "PB"}
-	for value >= 999.5 && unit < len(units)-1 {
-		value /= 1000
+	for value >= 1023.5 && unit < len(units)-1 {
+		value /= 1024
 		unit++
 	}
 	if unit == 0 || value >= 99.5 {

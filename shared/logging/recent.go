@@ -49,7 +49,7 @@ func (r *Recent) Logger(w io.Writer, level, format string) (zerolog.Logger, erro
 func (r *Recent) Entries() []Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	entries := slices.Clone(r.entries)
+	entries := append([]Entry{}, r.entries...)
 	slices.SortStableFunc(entries, func(a, b Entry) int { return cmp.Compare(b.Last.UnixNano(), a.Last.UnixNano()) })
 	return entries
 }
