@@ -10,15 +10,19 @@ import (
 func TestArrivalsOpen(t *testing.T) {
 	a := NewArrivals(2, 0)
 	s, other := of(t, "192.0.2.1"), of(t, "192.0.2.2")
-	if a.Enter(s) != nil || a.Enter(s) != nil || a.Enter(s) != ErrCrowded {
-		t.Error("not two")
+	for n, want := range []error{nil, nil, ErrCrowded} {
+		if err := a.Enter(s); err != want {
+			t.Errorf("connection %d: %v", n, err)
+		}
 	}
 	if a.Enter(other) != nil {
 		t.Error("another source is refused")
 	}
 	a.Leave(s)
-	if a.Enter(s) != nil || a.Enter(s) != ErrCrowded {
-		t.Error("not one after one has left")
+	for n, want := range []error{nil, ErrCrowded} {
+		if err := a.Enter(s); err != want {
+			t.Errorf("connection %d after one has left: %v", n, err)
+		}
 	}
 	a.Leave(s)
 	a.Leave(s)
