@@ -180,7 +180,7 @@ func (c *conn) check(r *request, authorized []byte) smp.Error {
 	case smp.LKEY:
 		return checkSenderKey(r.queue, cmd.SenderKey, verify)
 	case smp.LGET:
-		return checkLinkOf(r.queue)
+		return checkLinkOf(r.queue, verify)
 	case smp.NSUB:
 		return authIf(verify(r.queue.Notifier.Key))
 	case smp.SEND:
@@ -225,8 +225,9 @@ func checkSenderKey(q *queue.Queue, k key.Public, verify func(key.Public) bool) 
 // checkLinkOf judges LGET, which needs no authorization: only contact queues show their link data to everybody.
 //
 // Spec: smp.md 9.12
-func checkLinkOf(q *queue.Queue) smp.Error {
+func checkLinkOf(q *queue.Queue, verify func(key.Public) bool) smp.Error {
 	if q.Mode == queue.ModeMessaging || (q.Mode == queue.ModeNone && q.Secured()) {
+		verify(key.Public{})
 		return smp.ErrAuth
 	}
 	return blockedIf(q, smp.LGET{})

@@ -28,6 +28,7 @@ type work struct {
 	requests []request
 	answered int                 // of requests, whose answers are queued
 	held     int                 // messages and link data among the answers that are not
+	blocks   uint64              // by the operator, before the requests were authorised
 	settle   []*hub.Subscription // busy until the answers are queued
 	messages group               // messages that follow the answers
 	scratch
@@ -65,6 +66,7 @@ func (c *conn) process(ctx context.Context, payload []byte) {
 		c.leaving.Store(true)
 		return
 	}
+	w.blocks = c.srv.moderated.Load()
 	c.authorize(ctx, w)
 	c.execute(ctx, w)
 	c.answer(w)

@@ -48,6 +48,12 @@ func (s *countingStore) BySender(ctx context.Context, ids []queue.ID, fresh bool
 	return found, err
 }
 
+func (s *countingStore) ByLink(ctx context.Context, ids []queue.ID, fresh bool) (queue.Lookup, error) {
+	found, err := s.Store.ByLink(ctx, ids, fresh)
+	s.count(ids, found, fresh)
+	return found, err
+}
+
 // observed is all that a client learns of a refused command, without what it sent itself, and the work for it.
 type observed struct {
 	blocks, transmissions int
@@ -117,7 +123,7 @@ func (o *observer) observe(r *client.Request, others ...*client.Request) observe
 	return seen
 }
 
-// newKnown makes a queue, secured unless senderKey is none.
+// newKnown makes a queue with a link, secured unless senderKey is none.
 func (o *observer) newKnown(mode smp.QueueMode, own, senderKey auth.Key) *testQueue {
 	o.t.Helper()
 	dh := auth.NewX25519()
@@ -128,6 +134,12 @@ func (o *observer) newKnown(mode smp.QueueMode, own, senderKey auth.Key) *testQu
 		o.t.Fatal("no queue was made")
 	}
 	q := &testQueue{recipient: bytes.Clone(ids.RecipientID), sender: bytes.Clone(ids.SenderID), key: own}
+	id := queue.ID(q.sender)
+	id[0] ^= 1
+	q.link = id[:]
+	if _, ok := o.ask(q.own(smp.LSET{LinkID: q.link, FixedData: []byte("fixed")})).(smp.OK); !ok {
+		o.t.Fatal("no link")
+	}
 	if !senderKey.Public().IsZero() {
 		if _, ok := o.ask(q.own(smp.KEY{SenderKey: senderKey.Public()})).(smp.OK); !ok {
 			o.t.Fatal("not secured")
@@ -182,8 +194,8 @@ func TestChecklist37UnknownOrWrongKey(t *testing.T) {
 					for provided, newKey := range keyKinds {
 						k := newKey()
 						for _, cmd := range refusable(k.Public()) {
-							if senderKind == "none" && (cmd.Tag() == "SEND" && provided == "none" || cmd.Tag() == "SKEY" && mode == smp.ModeMessaging) {
-								continue // an open queue: anybody may send, or be the first with a key
+							if isOpen(v, mode, senderKind == "none", cmd, provided == "none") {
+								continue
 							}
 							name := fmt.Sprintf("version %d: queue of %s, secured with %s: %s by %s", v, ownKind, senderKind, cmd.Tag(), provided)
 							checked += o.compare(t, name, q, cmd, k, provided)
@@ -196,6 +208,19 @@ func TestChecklist37UnknownOrWrongKey(t *testing.T) {
 	t.Logf("compared %d commands", checked)
 }
 
+// isOpen reports whether a queue does what anybody asks: take messages, or the first key, or show its link.
+func isOpen(v wire.Version, mode smp.QueueMode, unsecured bool, cmd smp.Command, unsigned bool) bool {
+	switch cmd.(type) {
+	case smp.SEND:
+		return unsecured && unsigned
+	case smp.SKEY, smp.LKEY:
+		return unsecured && mode == smp.ModeMessaging
+	case smp.LGET:
+		return mode == smp.ModeContact || (v < smp.VersionSenderSecure && unsecured) // below it queues have no mode
+	}
+	return false
+}
+
 // compare sends a command for the queue, and for one that there is not, with the same key.
 func (o *observer) compare(t *testing.T, name string, q *testQueue, cmd smp.Command, k auth.Key, provided string) int {
 	t.Helper()
@@ -205,8 +230,11 @@ func (o *observer) compare(t *testing.T, name string, q *testQueue, cmd smp.Comm
 		return 0 // refused for its credentials, before a queue is looked for
 	}
 	known := q.recipient
-	if cmd.Party() == smp.Sender {
+	switch cmd.Party() {
+	case smp.Sender:
 		known = q.sender
+	case smp.Link:
+		known = q.link
 	}
 	got := o.observe(&client.Request{Command: cmd, Entity: known, Key: k})
 	if got.response != "ERR AUTH" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"sotto/services/smp/internal/hub"
 	"sotto/services/smp/internal/queue"
 	"sotto/shared/smp"
 )
@@ -119,6 +120,33 @@ func (s *Server) Block(ctx context.Context, kind Kind, id []byte, b queue.Blocki
 		sub.Owner().(*conn).out.force(group{{entityID: sub.Queue.RecipientID[:], resp: event}})
 	}
 	return nil
+}
+
+// notBlocked takes back the subscriptions to queues that were blocked after they had been looked up. Block either has
+// found such a subscription, and told its owner, or has counted before this looks.
+func (c *conn) notBlocked(ctx context.Context, w *work, subs []*hub.Subscription, asked []*request) ([]*hub.Subscription, []*request) {
+	if c.srv.moderated.Load() == w.blocks {
+		return subs, asked
+	}
+	ids := make([]queue.ID, len(subs))
+	for i, s := range subs {
+		ids[i] = s.Queue.RecipientID
+	}
+	found, err := c.srv.store.ByRecipient(ctx, ids, false)
+	kept := 0
+	for i, s := range subs {
+		refusal := err
+		if err == nil && found.Queues[i] != nil && found.Queues[i].Status == queue.Blocked {
+			refusal = blockedError(found.Queues[i])
+		}
+		if refusal != nil {
+			c.unsubscribe(asked[i], s, refusal)
+			continue
+		}
+		subs[kept], asked[kept] = s, asked[i]
+		kept++
+	}
+	return subs[:kept], asked[:kept]
 }
 
 func checkBlocking(b queue.Blocking) error {

@@ -131,9 +131,9 @@ func responseText(r smp.Response) string {
 
 // testQueue is a queue as its owner and its sender know it.
 type testQueue struct {
-	recipient, sender wire.EntityID
-	key               auth.Key
-	secret            [box.KeySize]byte
+	recipient, sender, link wire.EntityID
+	key                     auth.Key
+	secret                  [box.KeySize]byte
 }
 
 // newQueue creates a queue.

@@ -184,9 +184,12 @@ func (c *conn) subscribe(ctx context.Context, w *work, run []request) {
 			continue
 		}
 		r.resp = smp.SOK{ServiceID: c.serviceID()}
-		subs = append(subs, c.subscribeTo(w, r.queue))
-		refs, asked = append(refs, r.queue.Ref), append(asked, r)
+		subs, asked = append(subs, c.subscribeTo(w, r.queue)), append(asked, r)
 		c.used(r.queue, r.cmd)
+	}
+	subs, asked = c.notBlocked(ctx, w, subs, asked)
+	for i := range subs {
+		refs = append(refs, subs[i].Queue.Ref)
 	}
 	if len(w.requests) > answersWithMessage {
 		c.wakeWaiting(ctx, refs, subs, asked)

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 		{"reopen", reopenCases},
 		{"notifiers", notifierCases},
 		{"notifications", notificationCases},
+		{"links", linkCases},
 		{"moderation", moderationCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
