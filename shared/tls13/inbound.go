@@ -20,6 +20,7 @@ type inbound struct {
 	idle    int     // records in a row without data
 	budget  int     // bytes that may still come in the handshake
 	shaking bool    // during the handshake
+	unasked bool    // a server's, before the first ClientHello
 	err     error   // that ended this direction
 }
 
@@ -49,8 +50,8 @@ func (in *inbound) next(raw net.Conn) (kind byte, content []byte, err error) {
 			}
 			return kind, content, in.check(kind, content)
 		}
-		// During the handshake it means nothing, wherever it comes. Source: RFC 8446 D.4
-		if !in.shaking || len(record) != recordHeader+1 || record[recordHeader] != 1 {
+		// From the first ClientHello to the peer's Finished it means nothing, wherever it comes. Source: RFC 8446 5, D.4
+		if !in.shaking || in.unasked || len(record) != recordHeader+1 || record[recordHeader] != 1 {
 			return 0, nil, ErrRecord
 		}
 		in.done()

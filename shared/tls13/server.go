@@ -41,6 +41,7 @@ func (cfg *ServerConfig) check() error {
 // Source: RFC 8446 2
 func Server(ctx context.Context, raw net.Conn, cfg *ServerConfig) (*Conn, error) {
 	c := newConn(raw, false)
+	c.in.unasked = true
 	h := &serverHandshake{handshake: handshake{Conn: c, rand: rand.Reader}, cfg: cfg}
 	defer h.wipe()
 	if err := c.run(ctx, h.run); err != nil {
@@ -82,6 +83,7 @@ func (h *serverHandshake) readHello() error {
 	if err != nil {
 		return err
 	}
+	h.in.unasked = false
 	if h.offer, err = negotiate(hello, h.cfg); err != nil {
 		return err
 	}
