@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"sotto/services/smp/internal/notify"
 	"sotto/services/smp/internal/queue"
 )
 
@@ -123,3 +124,6 @@ func (s *Server) expireNotifications() {
 		s.log.Error().Str("op", "expire notifications").Msg("old notifications could not be removed; it is tried again at the next interval")
 	}
 }
+
+// Notifications returns how many subscriptions to notifiers, services and waiting notifications there are now.
+func (s *Server) Notifications() notify.Counts { return s.notify.Counts() }
