@@ -15,15 +15,15 @@ func (r *Registry) Counts(zero any, values map[string][]string, read func() any)
 	fields := make([]field, t.NumField())
 	descs := make([]*prometheus.Desc, t.NumField())
 	for i := range fields {
-		fields[i] = newField(t.Field(i), values)
+		fields[i] = r.newField(t.Field(i), values)
 		descs[i] = fields[i].desc
 	}
-	r.registry.MustRegister(collector{descs, func(out chan<- prometheus.Metric) {
+	r.collect(func(out chan<- prometheus.Metric) {
 		now := reflect.ValueOf(read())
 		for i := range fields {
 			fields[i].collect(out, now.Field(i), nil)
 		}
-	}})
+	}, descs...)
 }
 
 // field is one field of such a struct.
@@ -32,12 +32,12 @@ type field struct {
 	values [][]string // of its labels
 }
 
-func newField(f reflect.StructField, values map[string][]string) field {
+func (r *Registry) newField(f reflect.StructField, values map[string][]string) field {
 	var names []string
 	if text := f.Tag.Get("labels"); text != "" {
 		names = strings.Split(text, ",")
 	}
-	made := field{desc: prometheus.NewDesc(Prefix+f.Tag.Get("metric"), f.Tag.Get("help"), names, nil)}
+	made := field{desc: r.family("counter", f.Tag.Get("metric"), f.Tag.Get("help"), names...)}
 	t := f.Type
 	for _, name := range names {
 		if t.Len() != len(values[name]) {

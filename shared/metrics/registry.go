@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,45 +19,72 @@ import (
 const Prefix = "sotto_"
 
 // Registry is what one program measures. All of it is read when somebody asks; the program keeps plain counters.
-type Registry struct{ registry *prometheus.Registry }
+type Registry struct {
+	registry *prometheus.Registry
+	families []Family
+}
+
+// Family is one metric, with all its series.
+type Family struct {
+	Name   string
+	Kind   string // gauge, counter or histogram
+	Labels []string
+	Help   string
+}
 
 // New returns a registry for the service with this name, with the facts of its build, its process and its runtime.
 func New(service, version string) *Registry {
 	r := &Registry{registry: prometheus.NewRegistry()}
-	r.registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: Prefix + "build_info", Help: "1, with the version in its labels.",
-			ConstLabels: prometheus.Labels{"service": service, "version": version, "go": runtime.Version()},
-		}, func() float64 { return 1 }),
-	)
+	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	build := r.family("gauge", "build_info", "1, with the version in its labels.", "service", "version", "go")
+	r.collect(func(out chan<- prometheus.Metric) {
+		out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, service, version, runtime.Version())
+	}, build)
 	return r
 }
+
+// Families lists what was added, but for what the process and the runtime tell.
+func (r *Registry) Families() []Family { return slices.Clone(r.families) }
 
 // Gatherer reads everything.
 func (r *Registry) Gatherer() prometheus.Gatherer { return r.registry }
 
+// family notes a metric and returns its description.
+func (r *Registry) family(kind, name, help string, labels ...string) *prometheus.Desc {
+	r.families = append(r.families, Family{Prefix + name, kind, labels, help})
+	return prometheus.NewDesc(Prefix+name, help, labels, nil)
+}
+
+// collect has the metrics with these descriptions read.
+func (r *Registry) collect(read func(chan<- prometheus.Metric), descs ...*prometheus.Desc) {
+	r.registry.MustRegister(collector{descs, read})
+}
+
 // Gauge adds a number that goes up and down.
 func (r *Registry) Gauge(name, help string, read func() float64) {
-	r.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: Prefix + name, Help: help}, read))
+	r.number("gauge", prometheus.GaugeValue, name, help, read)
 }
 
 // Counter adds a number that only grows.
 func (r *Registry) Counter(name, help string, read func() float64) {
-	r.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: Prefix + name, Help: help}, read))
+	r.number("counter", prometheus.CounterValue, name, help, read)
+}
+
+func (r *Registry) number(kind string, value prometheus.ValueType, name, help string, read func() float64) {
+	desc := r.family(kind, name, help)
+	r.collect(func(out chan<- prometheus.Metric) { out <- prometheus.MustNewConstMetric(desc, value, read()) }, desc)
 }
 
 // Times adds a moment for each value of a label, in seconds since 1970. read yields them; zero times are left out.
 func (r *Registry) Times(name, help, label string, read func(yield func(value string, at time.Time))) {
-	desc := prometheus.NewDesc(Prefix+name, help, []string{label}, nil)
-	r.registry.MustRegister(collector{[]*prometheus.Desc{desc}, func(out chan<- prometheus.Metric) {
+	desc := r.family("gauge", name, help, label)
+	r.collect(func(out chan<- prometheus.Metric) {
 		read(func(value string, at time.Time) {
 			if !at.IsZero() {
-				out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(at.UnixMilli())/1000, value)
+				out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(at.Unix()), value)
 			}
 		})
-	}})
+	}, desc)
 }
 
 // Bool is a gauge's 1 for true.

@@ -15,14 +15,16 @@ var buckets = []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .
 
 // Store adds what the database of the service with this name takes, and returns whom to tell. It allocates nothing.
 func (r *Registry) Store(service string) pg.Measure {
+	const took, ends = "_store_seconds", "_store_operations_total"
+	tookHelp, endsHelp := "What attempts of operations in the database took, with the wait for a connection.",
+		"Attempts of operations in the database, by how they ended."
+	r.family("histogram", service+took, tookHelp, "operation")
+	r.family("counter", service+ends, endsHelp, "operation", "outcome")
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    Prefix + service + "_store_seconds",
-		Help:    "What attempts of operations in the database took, with the wait for a connection.",
-		Buckets: buckets,
+		Name: Prefix + service + took, Help: tookHelp, Buckets: buckets,
 	}, []string{"operation"})
 	ended := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: Prefix + service + "_store_operations_total",
-		Help: "Attempts of operations in the database by how they ended.",
+		Name: Prefix + service + ends, Help: endsHelp,
 	}, []string{"operation", "outcome"})
 	r.registry.MustRegister(seconds, ended)
 	var (

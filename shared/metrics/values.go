@@ -21,11 +21,11 @@ func (r *Registry) Values(read func() []Value) {
 	for _, v := range read() {
 		descs = append(descs, v.desc())
 	}
-	r.registry.MustRegister(collector{descs, func(out chan<- prometheus.Metric) {
+	r.collect(func(out chan<- prometheus.Metric) {
 		for i, v := range read() {
 			out <- prometheus.MustNewConstMetric(descs[i], v.kind(), v.Number, v.values()...)
 		}
-	}})
+	}, descs...)
 }
 
 func (v Value) desc() *prometheus.Desc { return prometheus.NewDesc(v.Name, v.Help, v.labels(), nil) }
