@@ -169,9 +169,30 @@ func BenchmarkCommandCounter(b *testing.B) {
 func TestCountersKnowEveryCommand(t *testing.T) {
 	var counters server.Counters
 	for _, cmd := range []smp.Command{
-		smp.NEW{}, smp.SUB{}, smp.SUBS{}, smp.KEY{}, smp.SKEY{}, smp.RKEY{}, smp.ACK{}, smp.GET{}, smp.OFF{}, smp.DEL{}, smp.QUE{},
-		smp.SEND{}, smp.LSET{}, smp.LDEL{}, smp.LKEY{}, smp.LGET{}, smp.NKEY{}, smp.NDEL{}, smp.NSUB{}, smp.NSUBS{}, smp.PING{},
-		smp.PRXY{}, smp.PFWD{}, smp.RFWD{},
+		smp.NEW{},
+		smp.SUB{},
+		smp.SUBS{},
+		smp.KEY{},
+		smp.SKEY{},
+		smp.RKEY{},
+		smp.ACK{},
+		smp.GET{},
+		smp.OFF{},
+		smp.DEL{},
+		smp.QUE{},
+		smp.SEND{},
+		smp.LSET{},
+		smp.LDEL{},
+		smp.LKEY{},
+		smp.LGET{},
+		smp.NKEY{},
+		smp.NDEL{},
+		smp.NSUB{},
+		smp.NSUBS{},
+		smp.PING{},
+		smp.PRXY{},
+		smp.PFWD{},
+		smp.RFWD{},
 	} {
 		counters.Command(cmd, nil)
 		place := slices.Index(server.Tags[:], cmd.Tag())
