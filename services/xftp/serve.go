@@ -42,6 +42,7 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	registry, ready := metrics.New(service, version), new(metrics.Ready)
+	registry.Ready(service, ready)
 	port, err := metrics.Open(ctx, "XFTP_METRICS_LISTEN", cfg.MetricsListen, registry, ready, log)
 	if err != nil {
 		return err

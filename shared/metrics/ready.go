@@ -38,6 +38,13 @@ func (r *Ready) Database(ping func(context.Context) error) { r.ping.Store(&ping)
 // Serving tells that all is open and served.
 func (r *Ready) Serving() { r.serves.Store(true) }
 
+// Ready adds whether the service with this name is ready.
+func (r *Registry) Ready(service string, ready *Ready) {
+	r.Gauge(service+"_ready", "1 if the relay is ready for clients, as /readyz says it.", func() float64 {
+		return Bool(ready.Reason(context.Background()) == "")
+	})
+}
+
 // Draining tells that the program stops, before it closes anything.
 func (r *Ready) Draining() { r.draining.Store(true) }
 
