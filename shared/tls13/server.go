@@ -55,7 +55,6 @@ type serverHandshake struct {
 	handshake
 	cfg     *ServerConfig
 	offer   *offer
-	private *ecdh.PrivateKey
 	traffic []byte // the secret of the data to be received
 }
 
@@ -158,16 +157,20 @@ func (h *serverHandshake) addAnswer(random, share []byte) {
 // addHello adds the ServerHello, after which both directions are under the handshake's keys.
 //
 // Source: RFC 8446 4.1.3
-func (h *serverHandshake) addHello() (err error) {
-	if h.private, err = ecdh.X25519().GenerateKey(h.rand); err != nil {
+func (h *serverHandshake) addHello() error {
+	var secret, random [32]byte
+	defer clear(secret[:])
+	for _, b := range [][]byte{secret[:], random[:]} {
+		if _, err := io.ReadFull(h.rand, b); err != nil {
+			return err
+		}
+	}
+	private, err := ecdh.X25519().NewPrivateKey(secret[:])
+	if err != nil {
 		return err
 	}
-	random := make([]byte, randomSize)
-	if _, err := io.ReadFull(h.rand, random); err != nil {
-		return err
-	}
-	h.addAnswer(random, h.private.PublicKey().Bytes())
-	if err := h.agree(h.private, h.offer.share); err != nil {
+	h.addAnswer(random[:], private.PublicKey().Bytes())
+	if err := h.agree(private, h.offer.share); err != nil {
 		return err
 	}
 	h.out.protect(h.messages.suite, h.server)

@@ -31,27 +31,6 @@ func serveOn(t testing.TB, raw net.Conn, cfg *ServerConfig) <-chan served {
 	return done
 }
 
-// tcpPair returns the two ends of a TCP connection over loopback, which the test closes.
-func tcpPair(t testing.TB) (client, server net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if server, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		server.Close()
-	})
-	return client, server
-}
-
 // verifyClient checks the chains of clients as relays do.
 func verifyClient(chain [][]byte) error {
 	_, err := identity.VerifyClientChain(chain, time.Now())
@@ -80,7 +59,7 @@ func TestServerWithGo(t *testing.T) {
 			if tc.ask {
 				cfg.VerifyClient = verifyClient
 			}
-			clientRaw, serverRaw := tcpPair(t)
+			clientRaw, serverRaw := loopback(t)
 			done := serveOn(t, serverRaw, cfg)
 			tc.client.InsecureSkipVerify, tc.client.MinVersion = true, tls.VersionTLS13
 			client := tls.Client(clientRaw, tc.client)
@@ -192,7 +171,7 @@ func TestServerWithOwn(t *testing.T) {
 // shake makes both sides of a handshake.
 func shake(t testing.TB, client *Config, server *ServerConfig) (c, s served) {
 	t.Helper()
-	clientRaw, serverRaw := tcpPair(t)
+	clientRaw, serverRaw := loopback(t)
 	done := serveOn(t, serverRaw, server)
 	c.conn, c.err = Client(t.Context(), clientRaw, client)
 	return c, <-done
@@ -204,7 +183,7 @@ func TestServerConfig(t *testing.T) {
 		"none": nil, "no certificate": {}, "no key": {Certificate: &Certificate{Chain: chain[:2]}},
 		"no chain": {Certificate: &Certificate{Key: leaf}}, "five certificates": {Certificate: &Certificate{Chain: chain, Key: leaf}},
 	} {
-		_, serverRaw := tcpPair(t)
+		_, serverRaw := loopback(t)
 		if _, err := Server(context.Background(), serverRaw, cfg); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", name, err)
 		}
