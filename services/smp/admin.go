@@ -41,7 +41,7 @@ Usage: smp admin [-o json] COMMAND
 // adminCommand is the command admin.
 func adminCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return admin.Command{
-		Program: "smp", Object: "queue", Kinds: []string{kindSender, kindLink}, Usage: adminUsage, Find: findQueue,
+		Program: "smp", Object: "queue", Kinds: []string{kindSender, kindLink}, Usage: adminUsage, Find: findQueues,
 		Socket: func() (string, error) {
 			cfg, err := LoadConfig()
 			if err != nil {

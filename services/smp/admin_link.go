@@ -28,6 +28,12 @@ const (
 // errQueue is what a mistake in what was pasted gets. It does not quote it.
 var errQueue = settings.Bad("this is no id of a queue and no link to one: paste an id, 32 characters, or the whole link, with quotes around it")
 
+// findQueues reads an id, or a link.
+func findQueues(text string) ([]admin.Subject, error) {
+	subject, err := findQueue(text)
+	return []admin.Subject{subject}, err
+}
+
 // findQueue reads an id, or a link. Links that are longer carry what short ones lead to.
 func findQueue(text string) (admin.Subject, error) {
 	if id, ok := parseID(text); ok {

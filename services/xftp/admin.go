@@ -23,15 +23,17 @@ Usage: xftp admin [-o json] COMMAND
 
   status          how the relay is, on one screen
   stats           what it has counted since its start
-  file ID         what the relay knows of one chunk of a file. ID is a recipient id,
-                  which reports have, or a sender id. "-" reads it from the
-                  standard input, which no list of processes shows
-  file ID block   remove its bytes, and tell clients why
+  file FILE       what the relay knows of a file. FILE is a link, or the name of a
+                  description, for all chunks that it names; or a recipient or
+                  sender id, for one. "-" reads it from the standard input, which
+                  no list of processes shows
+  file FILE block remove the bytes, and tell clients why
                     --reason spam|content  what apps show as the reason (spam)
                     --notice [TIME]        with a notice, of use for a time such
                                            as 12h or 30d, or for ever
-  file ID unblock let its sender upload it again
-  file ID delete
+  file FILE unblock
+                  let its sender upload it again
+  file FILE delete
                     --yes          do not ask
 
   -o json         for programs; text is for people
@@ -50,9 +52,9 @@ func adminCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		},
 		Status: showStatus, Stats: admin.ShowStats, About: showFile,
 		Said: map[string]string{
-			"block":   "The chunk is blocked, and its bytes are deleted.",
-			"unblock": "The chunk is not blocked. If it was, its bytes are gone: its sender can upload it again.",
-			"delete":  "The chunk is deleted.",
+			"block":   "Blocked, and the bytes are deleted.",
+			"unblock": "Not blocked. The bytes of what was blocked are gone: the sender can upload it again.",
+			"delete":  "Deleted.",
 		},
 	}.Main(ctx, args, stdout, stderr)
 }

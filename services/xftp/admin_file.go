@@ -14,15 +14,27 @@ import (
 	"sotto/shared/settings"
 )
 
-// findFile reads an id, in base64 of both alphabets, with padding or without it.
-func findFile(text string) (admin.Subject, error) {
-	text = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
-	id, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(id) != chunk.IDSize {
-		return admin.Subject{}, settings.Bad("this is no id of a chunk: it has 22 characters. A file's link does not tell the ids " +
-			"of its chunks without its key: `xftp info` reads a link that has it")
+// errFile is what a mistake in what was typed or pasted gets. It does not quote it.
+var errFile = settings.Bad("this is no id of a chunk, which has 22 characters, no link to a file, and no name of a description")
+
+// findFile reads an id, in base64 of both alphabets, with padding or without it; or the ids of all chunks that a link or a
+// description names.
+func findFile(text string) ([]admin.Subject, error) {
+	plain := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
+	if id, err := base64.RawURLEncoding.Strict().DecodeString(plain); err == nil && len(id) == chunk.IDSize {
+		return []admin.Subject{{ID: plain}}, nil
 	}
-	return admin.Subject{ID: text}, nil
+	d, err := described(text)
+	if err != nil {
+		return nil, errFile
+	}
+	var all []admin.Subject
+	for _, c := range d.Chunks {
+		for _, r := range c.Replicas {
+			all = append(all, admin.Subject{ID: base64.RawURLEncoding.EncodeToString(r.ID), Host: string(r.Server.Hosts[0])})
+		}
+	}
+	return all, nil
 }
 
 // onFile is what a command does to the chunk with an id.

@@ -27,8 +27,8 @@ type Command struct {
 	Usage string
 	// Socket tells where the relay listens, when a command needs to know.
 	Socket func() (string, error)
-	// Find reads the id of an object from what the operator has typed or pasted.
-	Find func(text string) (Subject, error)
+	// Find reads the ids of objects, one at least, from what the operator has typed or pasted.
+	Find func(text string) ([]Subject, error)
 	// Status, Stats and About show answers to a person.
 	Status, Stats, About func(answer json.RawMessage) ([]Section, error)
 	// Said tells what was done, by the action.
@@ -69,7 +69,7 @@ func (c Command) Run(ctx context.Context, args []string) error {
 		if name == "stats" {
 			show = c.Stats
 		}
-		return c.show(ctx, line, name, nil, show)
+		return c.show(ctx, line, name, show)
 	case c.Object:
 		return c.change(ctx, line)
 	default:
@@ -94,7 +94,7 @@ func (c Command) change(ctx context.Context, line line) error {
 		return err
 	}
 	stdin := bufio.NewReader(io.LimitReader(c.Stdin, maxInput))
-	subject, err := c.subject(line.words[1], stdin)
+	subjects, err := c.subjects(line.words[1], stdin)
 	if err != nil {
 		return err
 	}
@@ -103,32 +103,43 @@ func (c Command) change(ctx context.Context, line line) error {
 			return err
 		}
 	}
-	if line.kind != "" {
-		subject.Kind = line.kind
+	path, err := c.Socket()
+	if err != nil {
+		return err
 	}
-	change := Change{ID: subject.ID, Kind: subject.Kind, Reason: line.reason, Notice: line.notice, TTL: line.ttl}
-	err = c.show(ctx, line, c.Object+"/"+action, change, func(answer json.RawMessage) ([]Section, error) {
+	if len(subjects) == 1 {
+		return c.one(ctx, path, line, action, subjects[0])
+	}
+	return c.each(ctx, path, line, action, subjects)
+}
+
+// one does an action to one object.
+func (c Command) one(ctx context.Context, path string, line line, action string, subject Subject) error {
+	answer, err := c.await(ctx, path, c.Object+"/"+action, line.change(subject))
+	if errors.Is(err, ErrNotFound) {
+		return c.notFound(subject)
+	}
+	if err != nil {
+		return err
+	}
+	return c.print(line, answer, func(answer json.RawMessage) ([]Section, error) {
 		if action == "status" {
 			return c.About(answer)
 		}
 		return []Section{{Title: c.Said[action]}}, nil
 	})
-	if errors.Is(err, ErrNotFound) {
-		return c.notFound(subject)
-	}
-	return err
 }
 
-// subject reads the id from an argument, or from standard input if that is "-": there it is seen by nobody who looks at the
+// subjects reads the id from an argument, or from standard input if that is "-": there it is seen by nobody who looks at the
 // list of processes or at the shell's history.
-func (c Command) subject(text string, stdin *bufio.Reader) (Subject, error) {
+func (c Command) subjects(text string, stdin *bufio.Reader) ([]Subject, error) {
 	if text == "-" {
 		if c.asks() {
 			fmt.Fprintf(c.Stderr, "Paste the id or the link of the %s: ", c.Object)
 		}
 		pasted, err := stdin.ReadString('\n')
 		if err != nil && pasted == "" {
-			return Subject{}, settings.Bad("there is no id and no link on the standard input")
+			return nil, settings.Bad("there is no id and no link on the standard input")
 		}
 		text = pasted
 	}
@@ -168,21 +179,26 @@ func (c Command) confirm(stdin *bufio.Reader) error {
 }
 
 // show has the relay do a command, and prints its answer.
-func (c Command) show(ctx context.Context, line line, command string, in any, text func(json.RawMessage) ([]Section, error)) error {
+func (c Command) show(ctx context.Context, line line, command string, text func(json.RawMessage) ([]Section, error)) error {
 	path, err := c.Socket()
 	if err != nil {
 		return err
 	}
-	answer, err := c.await(ctx, path, command, in)
+	answer, err := c.await(ctx, path, command, nil)
 	if err != nil {
 		return err
 	}
+	return c.print(line, answer, text)
+}
+
+// print shows an answer to a person, or as JSON.
+func (c Command) print(line line, answer json.RawMessage, text func(json.RawMessage) ([]Section, error)) error {
 	if line.json {
 		return printJSON(c.Stdout, answer)
 	}
 	sections, err := text(answer)
 	if err != nil {
-		return errors.New("the relay's answer cannot be read: are the command and the relay of the same version?")
+		return errAnswer
 	}
 	return Print(c.Stdout, sections)
 }
@@ -218,6 +234,8 @@ func (c Command) await(ctx context.Context, path, command string, in any) (json.
 	}
 	return answer, err
 }
+
+var errAnswer = errors.New("the relay's answer cannot be read: are the command and the relay of the same version?")
 
 func printJSON(w io.Writer, answer json.RawMessage) error {
 	encoder := json.NewEncoder(w)

@@ -22,11 +22,14 @@ func typed(path, stdin string, args ...string) (stdout, stderr string, err error
 	c := Command{
 		Program: "x", Object: "thing", Kinds: []string{"sender", "link"}, Usage: "how to\n",
 		Socket: func() (string, error) { return path, nil },
-		Find: func(text string) (Subject, error) {
+		Find: func(text string) (all []Subject, err error) {
 			if host, id, ok := strings.Cut(text, "#"); ok {
-				return Subject{ID: id, Kind: "link", Host: host}, nil
+				return []Subject{{ID: id, Kind: "link", Host: host}}, nil
 			}
-			return Subject{ID: text}, nil
+			for _, id := range strings.Split(text, ",") {
+				all = append(all, Subject{ID: id})
+			}
+			return all, nil
 		},
 		Status: func(answer json.RawMessage) ([]Section, error) {
 			return []Section{{Title: "status " + string(answer)}}, nil
@@ -87,6 +90,9 @@ func TestCommands(t *testing.T) {
 		{"thing - unblock", " abc \n", `unblock {"id":"abc"}`, "unblocked"},
 		{"thing - unblock", "abc", `unblock {"id":"abc"}`, "unblocked"},
 		{"thing abc delete --yes", "", `delete {"id":"abc"}`, "deleted"},
+		{"thing a,missing,b delete --yes", "", `delete {"id":"a"}; delete {"id":"b"}`, "deleted\n  here  2 of 3\n"},
+		{"thing a,b", "", `status {"id":"a"}; status {"id":"b"}`, "2 of 2"},
+		{"thing a,b -o json", "", `status {"id":"a"}; status {"id":"b"}`, `[{"done":true},{"done":true}]`},
 	} {
 		r.calls = nil
 		stdout, _, err := typed(path, c.stdin, strings.Fields(c.args)...)
@@ -138,6 +144,7 @@ func TestNotFoundNamesTheRelayOfTheLink(t *testing.T) {
 	var r recorder
 	path, _ := started(t, r.handlers())
 	for args, says := range map[string]string{
+		"thing missing1,missing2 block":       "none of the 2",
 		"thing missing block":                 "no such thing",
 		"thing other.example#missing unblock": "other.example",
 	} {

@@ -119,3 +119,11 @@ func (l *line) allowed(action, program string) error {
 	}
 	return nil
 }
+
+// change is what the line asks for.
+func (l line) change(s Subject) Change {
+	if l.kind != "" {
+		s.Kind = l.kind
+	}
+	return Change{ID: s.ID, Kind: s.Kind, Reason: l.reason, Notice: l.notice, TTL: l.ttl}
+}

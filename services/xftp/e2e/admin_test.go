@@ -61,7 +61,7 @@ func TestAdminFile(t *testing.T) {
 	admin := func(args ...string) run { return command(t, r.Env, append([]string{"admin", "file"}, args...)...) }
 
 	admin(recipient).expect(t, exitOK, "status active", "size 64.0 KB", "expires")
-	admin(recipient, "block", "--reason", "content", "--notice", "1h").expect(t, exitOK, "is blocked")
+	admin(recipient, "block", "--reason", "content", "--notice", "1h").expect(t, exitOK, "Blocked")
 	admin(sender, "status").expect(t, exitOK, "blocked for content, with a notice for 1 hour")
 	blocked := xftp.BlockedError{Reason: smp.ReasonContent, Notice: &smp.Notice{HasTTL: true, TTL: 3600}}
 	var refusal xftp.Error
@@ -77,7 +77,7 @@ func TestAdminFile(t *testing.T) {
 	must(t, "upload again", u.upload(ctx, c))
 	must(t, "download", u.download(ctx, c))
 	admin(recipient, "delete").expect(t, exitUsage, "--yes")
-	admin(recipient, "delete", "--yes").expect(t, exitOK, "deleted")
+	admin(recipient, "delete", "--yes").expect(t, exitOK, "Deleted")
 	admin(sender).expect(t, exitError, "no such file")
 	admin("x").expect(t, exitUsage, "22 characters")
 	_, err := r.Stop(stopTime)
