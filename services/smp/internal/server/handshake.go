@@ -34,6 +34,7 @@ func (s *Server) handshake(raw net.Conn) (*conn, error) {
 	c, err := s.exchangeHellos(raw, session)
 	if err != nil {
 		s.count.HelloRefused.Add(1)
+		_ = session.Conn.Close() // with the farewell of TLS. Spec: smp.md 3.8
 	}
 	return c, err
 }
