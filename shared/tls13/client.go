@@ -38,6 +38,14 @@ func (cfg *Config) check() error {
 			return ErrConfig
 		}
 	}
+	for _, protocol := range cfg.ALPN {
+		if protocol == "" || len(protocol) > maxProtocol {
+			return ErrConfig
+		}
+	}
+	if len(cfg.Suites) > len(suites) || len(cfg.ALPN) > maxProtocols || len(cfg.ServerName) > maxName {
+		return ErrConfig
+	}
 	return nil
 }
 
@@ -162,6 +170,9 @@ func (h *clientHandshake) readOneHello() (*serverHello, []byte, error) {
 func (h *clientHandshake) retry(hello *serverHello, raw []byte) (*serverHello, []byte, error) {
 	if hello.group != 0 || len(hello.cookie) == 0 {
 		return nil, nil, ErrParameter
+	}
+	if len(h.in.hand) > 0 {
+		return nil, nil, ErrUnexpected // it has to wait for the answer
 	}
 	h.state.Retried = true
 	h.messages.retry()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"sotto/shared/key"
@@ -97,6 +98,11 @@ func TestConfig(t *testing.T) {
 		"unknown suite": {VerifyChain: fine, Suites: []uint16{ChaCha20Poly1305, 0x1304}},
 		"no key":        {VerifyChain: fine, Certificate: &Certificate{Chain: [][]byte{{1}}}},
 		"no chain":      {VerifyChain: fine, Certificate: &Certificate{Key: relay(t, key.Ed25519).Key}},
+		"empty ALPN":    {VerifyChain: fine, ALPN: []string{"smp/1", ""}},
+		"long ALPN":     {VerifyChain: fine, ALPN: []string{strings.Repeat("x", 256)}},
+		"much ALPN":     {VerifyChain: fine, ALPN: strings.Split("abcdefghijklmnopq", "")},
+		"long name":     {VerifyChain: fine, ServerName: strings.Repeat("x", 256)},
+		"suites twice":  {VerifyChain: fine, Suites: []uint16{AES128GCM, AES128GCM, AES128GCM, AES128GCM}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := &canned{in: bytes.NewReader(nil)}

@@ -17,7 +17,7 @@ func fail(alert Alert, text string) error { return &failure{alert, text} }
 
 // Errors of handshakes and connections, beside those of the network, [Alert] and what [Config.VerifyChain] returns.
 var (
-	ErrConfig     = fail(alertInternalError, "configuration lacks VerifyChain, or has a key or suite that is not supported")
+	ErrConfig     = fail(alertInternalError, "configuration lacks VerifyChain, or has something that cannot be sent")
 	ErrRecord     = fail(alertUnexpectedMessage, "malformed record, or one that has no place here")
 	ErrRecordSize = fail(alertRecordOverflow, "record too long")
 	ErrDecrypt    = fail(alertBadRecordMAC, "record does not open with its key")
@@ -72,6 +72,22 @@ const (
 // Source: RFC 8446 6.2
 func (a Alert) Error() string {
 	return fmt.Sprintf("tls13: peer ended the connection with alert %d", uint8(a))
+}
+
+// Reason returns the text of an error of this package, which is fit for a log: it is a fixed sentence, or tells the number
+// of an alert. It returns "" for other errors, such as those of the network, whose text may name addresses, and those of a
+// configuration's functions.
+func Reason(err error) string {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f.Error()
+	}
+	if alert := Alert(0); errors.As(err, &alert) {
+		return alert.Error()
+	}
+	if errors.Is(err, ErrWriteClosed) {
+		return ErrWriteClosed.Error()
+	}
+	return ""
 }
 
 // refusal is what a configuration has refused a chain with.

@@ -38,6 +38,10 @@ const (
 	// maxVerify bounds a CertificateVerify message. Signatures have 64 and 114 bytes.
 	maxVerify = 256
 
+	// maxProtocol, maxProtocols and maxName bound what a configuration may want to send: the first is what the format has
+	// room for, the last the longest name of a host, and nobody speaks so many protocols.
+	maxProtocol, maxProtocols, maxName = 255, 16, 255
+
 	// maxTicket bounds a NewSessionTicket, which some servers fill with the client's chain.
 	maxTicket = 16 << 10
 

@@ -99,6 +99,9 @@ var refusedHellos = []refuseCase{
 	{"retry for X448", script{cookie: "c", edit: remake(true, func(m *serverHello) { m.group = 0x1e })}, ErrParameter},
 	{"retry for nothing", script{cookie: "c", edit: remake(true, func(m *serverHello) { m.cookie = nil })}, ErrParameter},
 	{"retry with another suite", script{cookie: "c", edit: remake(true, func(m *serverHello) { m.suite = AES128GCM })}, ErrParameter},
+	{"retry and more", script{cookie: "c", edit: replace(messageServerHello, func(m []byte) []byte {
+		return append(bytes.Clone(m), m...)
+	})}, ErrUnexpected},
 	{"retry of a retry", script{cookie: "c", edit: remake(false, func(m *serverHello) {
 		m.random, m.group, m.cookie = retryRandom, 0, []byte("d")
 	})}, ErrUnexpected},

@@ -26,7 +26,7 @@
 //
 // What relays do not use is not here, since code that is not there cannot be wrong:
 //
-//   - Versions before 1.3. Relays with such old libraries are not reachable from current apps either.
+//   - Versions before 1.3, which relays speak beside it.
 //   - Resumption, pre-shared keys and early data. The session id has to be new for every connection, and early data
 //     can be repeated by an attacker. Tickets are read and dropped; since the modes for pre-shared keys are not
 //     offered, few servers send any.
