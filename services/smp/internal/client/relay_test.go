@@ -201,6 +201,33 @@ func TestLinkData(t *testing.T) {
 	if !bytes.Equal(q.SenderID, id[:24]) || q.LinkID == nil {
 		t.Error("the queue has other ids")
 	}
+	check(t, "set link", c.SetLink(ctx, q, q.LinkID, []byte("fixed"), []byte("newer")))
+	k := auth.NewX25519()
+	l, err := c.SecureByLink(ctx, q.LinkID, k)
+	check(t, "secure by link", err)
+	wantLink(t, l, q, "newer")
+	check(t, "send", c.Send(ctx, l.SenderID, k, false, []byte("hello")))
+	if _, err := c.SecureByLink(ctx, q.LinkID, k); !errors.Is(err, smp.ErrAuth) {
+		t.Errorf("a link that has ended: %v", err)
+	}
+
+	q, err = c.NewQueue(ctx, client.QueueOptions{Mode: smp.ModeContact})
+	check(t, "new contact queue", err)
+	check(t, "set link", c.SetLink(ctx, q, id[24:48], []byte("fixed"), []byte("user")))
+	l, err = c.Link(ctx, id[24:48])
+	check(t, "read link", err)
+	wantLink(t, l, q, "user")
+	check(t, "delete link", c.DeleteLink(ctx, q))
+	if _, err := c.Link(ctx, id[24:48]); !errors.Is(err, smp.ErrAuth) {
+		t.Errorf("a link that was deleted: %v", err)
+	}
+}
+
+func wantLink(t *testing.T, l *client.Link, q *client.Queue, user string) {
+	t.Helper()
+	if !bytes.Equal(l.SenderID, q.SenderID) || string(l.FixedData) != "fixed" || string(l.UserData) != user {
+		t.Errorf("link data %q %q, or another sender id", l.FixedData, l.UserData)
+	}
 }
 
 // TestManyAtOnce has pairs of goroutines exchange messages over few connections, so that blocks are shared.
