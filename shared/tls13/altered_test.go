@@ -24,7 +24,7 @@ func TestAlteredFlight(t *testing.T) {
 				continue
 			}
 			changes := []byte{1 << (i % 8)}
-			if i < sealed {
+			if i < sealed && a == key.Ed25519 { // which are the same for both
 				changes = []byte{1, 2, 4, 8, 16, 32, 64, 128, 255}
 			}
 			for _, bits := range changes {
