@@ -16,7 +16,7 @@ import (
 
 // Bounds of a [Listener] whose limits are not set.
 const (
-	// DefaultConnections fits a machine of some GB: an idle connection holds about 30 KB.
+	// DefaultConnections fits a machine of some GB: an idle connection holds about 16 KB.
 	DefaultConnections = 50_000
 	// DefaultHandshakes is what apps reconnecting after a restart may have going at once.
 	DefaultHandshakes = 4096

@@ -17,7 +17,7 @@ import (
 // identityErrors are errors whose text names nobody.
 var identityErrors = []error{
 	identity.ErrChainLength, identity.ErrUnknownCA, identity.ErrCertificate, identity.ErrVersion, identity.ErrIssuer,
-	identity.ErrSignature, identity.ErrDates, identity.ErrUsage, identity.ErrKey,
+	identity.ErrSignature, identity.ErrDates, identity.ErrUsage, identity.ErrKey, identity.ErrClientChainLength,
 }
 
 // Safe returns the kind of a network or TLS error, fit for a log: never an address, a port, a host name or anything

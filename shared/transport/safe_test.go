@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"sotto/shared/identity"
+	"sotto/shared/tls13"
 )
 
 // TestSafe wraps errors in what names the peer, as net does, and looks for it.
@@ -44,6 +45,8 @@ func TestSafe(t *testing.T) {
 		{fmt.Errorf("secret.example: %w", ErrBlock), "malformed block"},
 		{errNoSessionID, "no session id"},
 		{fmt.Errorf("certificate 0: %w", identity.ErrDates), "identity: certificate is expired or not yet valid"},
+		{fmt.Errorf("chain: %w", identity.ErrClientChainLength), identity.ErrClientChainLength.Error()},
+		{tls13.ErrFinished, "wrong Finished message"},
 		{&net.AddrError{Err: "missing port", Addr: "secret.example"}, "error of type *net.AddrError"},
 		{op("dial", errors.New("something about 203.0.113.77")), "error of type *fmt.wrapError"},
 	} {
