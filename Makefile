@@ -32,10 +32,10 @@ BENCH_PG  = SOTTO_POSTGRES_OPTIONS="-c max_connections=300" $(LOCAL_PG) .data/be
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race e2e bench fuzz lint fmt modules image up down smoke tor clean go
+.PHONY: help run build test race e2e bench fuzz lint fmt modules image up down smoke tor monitoring clean go
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## run both relays here, with a Postgres of their own unless SMP_DATABASE_URL and XFTP_DATABASE_URL are set
 	@docker/run.sh
@@ -122,6 +122,9 @@ smoke: ## check the stack on loopback ports from 15080 on: use it, kill parts of
 
 tor: build ## check an onion service for both relays, in a Tor network of its own on this machine
 	@docker/tor/test.sh
+
+monitoring: build ## check configuration, alerts and dashboard with a real Prometheus and both relays
+	@docker/monitoring/check.sh
 
 clean: ## remove what was compiled; data stay
 	rm -rf bin
