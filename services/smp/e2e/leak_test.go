@@ -137,6 +137,31 @@ func (l *leaker) everyCommand(ctx context.Context, t *testing.T, q *client.Queue
 			t.Errorf("%s has no answer", c.cmd.Tag())
 		}
 	}
+	l.beNotified(ctx, t, q, sender)
+}
+
+// beNotified uses the queue's notifier, and leaves a notification that nobody takes.
+func (l *leaker) beNotified(ctx context.Context, t *testing.T, q *client.Queue, sender auth.Key) {
+	t.Helper()
+	notifier, dh := auth.NewEd25519(), auth.NewX25519()
+	for range 2 {
+		nid, ok := l.do(ctx, smp.NKEY{NotifierKey: notifier.Public(), DHKey: dh.Public()}, q.RecipientID, q.Key).(smp.NID)
+		if !ok {
+			t.Fatal("no notifier was made")
+		}
+		l.w.Saw("a notifier id", bytes.Clone(nid.NotifierID))
+		l.w.Saw("a DH key", nid.DHKey.Raw())
+		shared := secret(t, nid.DHKey, dh)
+		l.w.Saw("a DH secret", shared[:])
+		if _, ok := l.do(ctx, smp.NSUB{}, bytes.Clone(nid.NotifierID), notifier).(smp.SOK); !ok && l.Version() >= smp.VersionService {
+			t.Fatal("not subscribed")
+		}
+	}
+	for range 2 {
+		if l.do(ctx, smp.SEND{Notify: true, Body: smp.Opaque(leakBody)}, q.SenderID, sender) == nil {
+			t.Fatal("not sent")
+		}
+	}
 }
 
 // takeMessages acknowledges what is in the queue.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"sotto/services/smp/internal/client"
 	"sotto/shared/auth"
@@ -140,4 +141,22 @@ func TestNotificationsEndWithDelete(t *testing.T) {
 		t.Fatalf("NSUB of a notifier that is gone: %v", err)
 	}
 	kept.read(c, 2)
+}
+
+// TestNotificationsExpireAtStart: those that have become old while the relay was away are gone when it is back.
+func TestNotificationsExpireAtStart(t *testing.T) {
+	ctx, url := bounded(t), newDatabase(t)
+	r := newRelay(t, url, "SMP_NOTIFICATION_INTERVAL=100ms", "SMP_NOTIFICATION_TTL=1s")
+	start(t, r)
+	c := dial(t, r, speaking(smp.MaxVersion))
+	n := newNotifications(ctx, t, c, url)
+	n.send(c, 1, 2)
+	n.saved(2)
+	must(t, "kill", r.Kill())
+	pause(ctx, 2*time.Second)
+	start(t, r)
+	n.saved(0)
+	c = dial(t, r, speaking(smp.MaxVersion))
+	n.send(c, 3, 3)
+	n.read(c, 1)
 }

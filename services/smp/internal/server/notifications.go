@@ -46,6 +46,7 @@ func (s *Server) keepNotifications() {
 	defer done()
 	expiry, expiryDone := every(notificationExpiry)
 	defer expiryDone()
+	s.expireNotifications() // the relay may have been away for long
 	restore := restoring{s: s}
 	restored := restore.run(s.ctx)
 	for {
