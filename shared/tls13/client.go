@@ -13,8 +13,8 @@ import (
 // Config is what a client knows and wants. It is not changed, and may serve many connections.
 type Config struct {
 	// VerifyChain checks the server's chain, in DER, leaf first, 1 to 4 certificates: its signatures, dates and
-	// fingerprint. That the server holds the key of the leaf is checked after it. It has to be there. What it returns
-	// is what the handshake fails with.
+	// fingerprint, for which package identity has a function. That the server holds the key of the leaf is checked after
+	// it. It has to be there. What it returns is what the handshake fails with.
 	VerifyChain func(chain [][]byte) error
 	// ALPN lists the protocols to offer, nil for none. A server that chooses none is taken: [State.ALPN] tells.
 	ALPN []string
