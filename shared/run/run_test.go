@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,42 @@ func TestServeEndsWithItsContextItsListenersAndItsDatabase(t *testing.T) {
 				t.Errorf("ended with %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// readiness notes what it is told, and whether a port is still open then.
+type readiness struct {
+	port string
+	told []string
+}
+
+func (r *readiness) Serving()  { r.note("serving") }
+func (r *readiness) Draining() { r.note("draining") }
+
+func (r *readiness) note(what string) {
+	conn, err := net.Dial("tcp", r.port)
+	if err != nil {
+		what += " without a port"
+	} else {
+		_ = conn.Close()
+	}
+	r.told = append(r.told, what)
+}
+
+func TestReadinessEndsBeforeTheListeners(t *testing.T) {
+	listeners, err := run.Listen(t.Context(), "SMP_LISTEN", []string{"127.0.0.1:0"}, transport.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ready := &readiness{port: listeners.String()}
+	r := &relay{shut: make(chan struct{})}
+	if err := (run.Program{Relay: r, Listeners: listeners, Readiness: ready, Log: zerolog.Nop()}).Serve(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"serving", "draining"}; !slices.Equal(ready.told, want) {
+		t.Errorf("told %q, want %q", ready.told, want)
 	}
 }
 
