@@ -260,6 +260,16 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// Watcher is told when a record has begun to come, for which there is a buffer from then on, and when it is whole. It is told
+// within Read.
+type Watcher interface {
+	Begun()
+	Whole()
+}
+
+// Watch lets w bound the time that records take. It is called before the connection is read from.
+func (c *Conn) Watch(w Watcher) { c.in.watcher = w }
+
 // State returns what the handshake has agreed. It must not be changed.
 func (c *Conn) State() State { return c.state }
 

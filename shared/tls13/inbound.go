@@ -21,6 +21,7 @@ type inbound struct {
 	budget  int     // bytes that may still come in the handshake
 	shaking bool    // during the handshake
 	unasked bool    // a server's, before the first ClientHello
+	watcher Watcher // is told of records; nil: nobody
 	err     error   // that ended this direction
 }
 
@@ -123,10 +124,16 @@ func (in *inbound) fill(raw net.Conn) ([]byte, error) {
 		}
 		in.buf = takeBuffer()
 		copy(in.buf[:], in.header[:])
+		if in.watcher != nil {
+			in.watcher.Begun()
+		}
 	}
 	whole := in.buf[:recordHeader+length]
 	if err := in.read(raw, whole[in.have:]); err != nil {
 		return nil, err
+	}
+	if in.watcher != nil {
+		in.watcher.Whole()
 	}
 	return whole, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sotto/shared/box"
+	"sotto/shared/tls13"
 	"sotto/shared/wire"
 )
 
@@ -57,6 +58,7 @@ type BlockConn struct {
 	recv     box.Chain
 	opening  bool
 	patience time.Duration // for the rest of a block; 0: for ever
+	begun    bool          // a block has begun
 
 	reading  sync.Mutex // held over changing the connection's read deadline
 	deadline time.Time  // the caller's, which patience shortens within a block
@@ -86,8 +88,30 @@ func (c *BlockConn) Encrypt(send, recv box.Chain) {
 // SetPatience bounds how long a block may take from its first byte to its last, so that a peer which stops in the
 // middle of one does not hold the memory for it. Read deadlines then have to be set with [BlockConn.SetReadDeadline],
 // not on the connection beneath. It is called before the connection is read from.
+//
+// The first byte comes out of TLS when its record is whole, and a record is as long as a block; so the same goes for records.
 func (c *BlockConn) SetPatience(d time.Duration) {
 	c.patience = d
+	if conn, ok := c.conn.(*tls13.Conn); ok {
+		conn.Watch(records{c})
+	}
+}
+
+// records bounds the time of a record that comes between blocks. Those within a block are under its bound.
+type records struct{ *BlockConn }
+
+// Begun is told when there is a buffer for a record.
+func (r records) Begun() {
+	if !r.begun && r.patience > 0 {
+		r.hurry() // fails only if the connection has failed, which reading the record will see
+	}
+}
+
+// Whole is told when the record has come.
+func (r records) Whole() {
+	if !r.begun && r.patience > 0 {
+		r.relax()
+	}
 }
 
 // ReadBlock reads the next block into b and returns its payload, a view into b that is valid until b is released or
@@ -116,7 +140,11 @@ func (c *BlockConn) read(b *Block, sealed bool) ([]byte, error) {
 		if err := c.hurry(); err != nil {
 			return nil, err
 		}
-		defer c.relax()
+		c.begun = true
+		defer func() {
+			c.begun = false
+			c.relax()
+		}()
 	}
 	if b.held == nil {
 		b.held = storages.Get().(*storage)
