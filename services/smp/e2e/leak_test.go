@@ -137,11 +137,10 @@ func (l *leaker) everyCommand(ctx context.Context, t *testing.T, q *client.Queue
 			t.Errorf("%s has no answer", c.cmd.Tag())
 		}
 	}
-	l.beNotified(ctx, t, q, sender)
 }
 
-// beNotified uses the queue's notifier, and leaves a notification that nobody takes.
-func (l *leaker) beNotified(ctx context.Context, t *testing.T, q *client.Queue, sender auth.Key) {
+// beNotified listens to the notifiers of a queue, one after the other.
+func (l *leaker) beNotified(ctx context.Context, t *testing.T, q *client.Queue) {
 	t.Helper()
 	notifier, dh := auth.NewEd25519(), auth.NewX25519()
 	for range 2 {
@@ -158,7 +157,7 @@ func (l *leaker) beNotified(ctx context.Context, t *testing.T, q *client.Queue, 
 		}
 	}
 	for range 2 {
-		if l.do(ctx, smp.SEND{Notify: true, Body: smp.Opaque(leakBody)}, q.SenderID, sender) == nil {
+		if l.do(ctx, smp.SEND{Notify: true, Body: smp.Opaque(leakBody)}, q.SenderID, noKey) == nil {
 			t.Fatal("not sent")
 		}
 	}
@@ -200,6 +199,7 @@ func testLog(t *testing.T, format string) {
 		l := newLeaker(t, r, w, v, leakPassword)
 		q := l.create(ctx, t, leakPassword)
 		l.everyCommand(ctx, t, q)
+		l.beNotified(ctx, t, l.create(ctx, t, leakPassword))
 		other := newLeaker(t, r, w, v, leakPassword)
 		must(t, "SUB", other.Subscribe(ctx, q))
 		other.takeMessages(ctx, t, q)
