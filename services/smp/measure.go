@@ -35,6 +35,12 @@ func (m measured) register(r *metrics.Registry) {
 		func() float64 { return float64(m.relay.Connections()) })
 	r.Gauge("smp_subscriptions", "Queues with a current subscriber.",
 		func() float64 { return float64(m.relay.Subscriptions()) })
+	r.Gauge("smp_notifier_subscriptions", "Notifiers with a current subscriber of their own.",
+		func() float64 { return float64(m.relay.Notifications().Subscriptions) })
+	r.Gauge("smp_services", "Notification services with a connection that listens.",
+		func() float64 { return float64(m.relay.Notifications().Services) })
+	r.Gauge("smp_notifications_waiting", "Notifications that wait for their notifiers.",
+		func() float64 { return float64(m.relay.Notifications().Waiting) })
 	r.Database(service, m.store)
 	r.Listeners(service, slices.Concat(m.listeners, m.front.listeners))
 	r.Times("smp_identity_expiry_seconds", "When the relay's online certificate ends, in seconds since 1970.", "certificate",
