@@ -1,9 +1,13 @@
-// Package tls13 is TLS 1.3 with Ed25519 and Ed448, for relays that talk to relays.
+// Package tls13 is TLS 1.3 with Ed25519 and Ed448, for relays: towards other relays as their client, and towards apps,
+// services and other relays as their server.
 //
 // Most relays in the field hold Ed448 keys, for their identity and often for their online certificate too. crypto/tls
 // can neither offer that signature scheme nor verify it, so its handshakes with them fail. This package makes those
 // handshakes, and it gives the client's Finished message, which is the session id of the protocols above and which
 // crypto/tls hides.
+//
+// As a server it can ask for certificates, also those of Ed448, which a client keeps to itself, or breaks off for, when
+// crypto/tls asks. Clients that it has nothing in common with, by [Supports], are for crypto/tls.
 //
 // # What it defends against
 //
@@ -12,6 +16,10 @@
 // both ends saw the same messages, and that nobody else has the keys. After it, data arrives as it was sent and in
 // order, or Read fails; an end that the peer did not announce with close_notify is [io.ErrUnexpectedEOF] and never
 // [io.EOF].
+//
+// A server does not know its clients before they speak, or after it. [State.PeerChain] is there only for one that has proven
+// to hold the key of its leaf, and what it is worth is for [ServerConfig.VerifyClient] to say. Nothing of one connection
+// serves another: there are no tickets, no cookies, and a fresh key for every agreement.
 //
 // The peer itself may be hostile too: a relay is an address that somebody has typed. Everything that a peer sends is
 // bounded before it is kept, in size, number and time: see the constants in limits.go. Errors are fixed sentences and
@@ -39,7 +47,8 @@
 //     [Config.VerifyChain] compares; without that function there is no handshake.
 //
 // A client offers TLS_CHACHA20_POLY1305_SHA256 alone, like apps do: relays that serve port 5223 accept nothing else,
-// and all others accept it too. The two suites with AES are there for those who ask for them in [Config.Suites].
+// and all others accept it too. The two suites with AES are there for those who ask for them in [Config.Suites]. A server
+// takes all three, ChaCha20-Poly1305 first.
 //
 // # Memory
 //
