@@ -56,6 +56,8 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"password missing": {map[string]string{"SMP_CREATE_PASSWORD_FILE": "/does/not/exist"}, "SMP_CREATE_PASSWORD_FILE"},
 		"password empty":   {map[string]string{"SMP_CREATE_PASSWORD_FILE": empty}, "SMP_CREATE_PASSWORD_FILE"},
 		"half an identity": {map[string]string{"SMP_CERT": "server.crt"}, "SMP_CA_CERT"},
+		"metrics names":    {map[string]string{"SMP_METRICS_NAMES": "ours"}, "SMP_METRICS_NAMES"},
+		"metrics listen":   {map[string]string{"SMP_METRICS_LISTEN": "9090"}, "SMP_METRICS_LISTEN"},
 		"log format":       {map[string]string{"SMP_LOG_FORMAT": "xml"}, "SMP_LOG_FORMAT"},
 		"front door":       {map[string]string{"SMP_FRONT_LISTEN": "443"}, "SMP_FRONT_LISTEN"},
 		"no front door":    {map[string]string{"SMP_FILE_RELAY": "xftp:443"}, "SMP_FRONT_LISTEN"},

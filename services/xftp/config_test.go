@@ -62,6 +62,8 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"password":           {map[string]string{"XFTP_CREATE_PASSWORD": "a:b"}, "XFTP_CREATE_PASSWORD"},
 		"half an identity":   {map[string]string{"XFTP_KEY": "server.key"}, "XFTP_CA_CERT"},
 		"half a certificate": {map[string]string{"XFTP_WEB_CERT": "web.crt"}, "XFTP_WEB_KEY"},
+		"metrics names":      {map[string]string{"XFTP_METRICS_NAMES": "ours"}, "XFTP_METRICS_NAMES"},
+		"metrics listen":     {map[string]string{"XFTP_METRICS_LISTEN": "9090"}, "XFTP_METRICS_LISTEN"},
 		"log format":         {map[string]string{"XFTP_LOG_FORMAT": "xml"}, "XFTP_LOG_FORMAT"},
 		"inner port":         {map[string]string{"XFTP_INNER_LISTEN": "8443"}, "XFTP_INNER_LISTEN"},
 		"pages from nowhere": {map[string]string{"XFTP_PAGES_FROM": "smp:8080", "XFTP_PAGES_HOST": "a.example"}, "XFTP_PAGES_FROM"},
