@@ -1,5 +1,6 @@
-// Package clienthello reads what a TLS connection begins with: the records of a ClientHello, and the message in them. The
-// front door leads connections by it, package transport chooses who makes the handshake, and package tls13 makes it.
+// Package clienthello reads what a TLS connection begins with: the records of a ClientHello, and the message in them.
+// The front door leads connections by it, package transport chooses who makes the handshake, and package tls13 makes
+// it.
 package clienthello
 
 import (
@@ -39,8 +40,8 @@ var (
 	ErrTooLong   = errors.New("clienthello: ClientHello too long")
 )
 
-// Read reads the ClientHello that r begins with. raw is all that was read, also with an error; it may go beyond the message.
-// The error is one of this package's, or r's.
+// Read reads the ClientHello that r begins with. raw is all that was read, also with an error; it may go beyond the
+// message. The error is one of this package's, or r's.
 func Read(r io.Reader) (hello *Hello, raw []byte, err error) {
 	g := greeting{raw: make([]byte, firstRead)}
 	for {

@@ -22,7 +22,8 @@ const (
 	identityIndex = 1
 )
 
-// Errors of [VerifyChain] and [VerifyClientChain]. They are returned wrapped with the place of the certificate in the chain.
+// Errors of [VerifyChain] and [VerifyClientChain]. They are returned wrapped with the place of the certificate in the
+// chain.
 var (
 	ErrChainLength = errors.New("identity: chain does not have 2 to 4 certificates")
 	// ErrClientChainLength is that of [VerifyClientChain].
@@ -56,9 +57,9 @@ func VerifyChain(chain [][]byte, fingerprint [32]byte, now time.Time) (leaf key.
 	return verify(chain, now)
 }
 
-// VerifyClientChain checks the chain that a client shows, leaf first, and returns the leaf's key: that of one certificate,
-// which has signed itself, or of 2 to 4 like a relay's. Whose it is, the fingerprint of its identity certificate tells, the
-// first or the second; here it is not compared with anything.
+// VerifyClientChain checks the chain that a client shows, leaf first, and returns the leaf's key: that of one
+// certificate, which has signed itself, or of 2 to 4 like a relay's. Whose it is, the fingerprint of its identity
+// certificate tells, the first or the second; here it is not compared with anything.
 //
 // Spec: smp.md 3.7
 func VerifyClientChain(chain [][]byte, now time.Time) (leaf key.Public, err error) {

@@ -20,8 +20,8 @@ type ServerConfig struct {
 	// Spec: smp.md 3.5
 	ALPN []string
 	// VerifyClient, if it is set, makes the server ask its clients for certificates, which they need not have. It gets the
-	// chain of one that has, in DER, leaf first, of 1 to 4 certificates. That the client holds the key of the leaf is checked
-	// after it. What it returns is what the handshake fails with.
+	// chain of one that has, in DER, leaf first, of 1 to 4 certificates. That the client holds the key of the leaf is
+	// checked after it. What it returns is what the handshake fails with.
 	//
 	// Spec: smp.md 3.7
 	VerifyClient func(chain [][]byte) error
@@ -35,8 +35,8 @@ func (cfg *ServerConfig) check() error {
 	return nil
 }
 
-// Server makes a handshake on raw as its server. It ends when ctx ends, and within a minute. If it fails, raw is closed.
-// There is no resumption: no ticket is given, and none is taken.
+// Server makes a handshake on raw as its server. It ends when ctx ends, and within a minute. If it fails, raw is
+// closed. There is no resumption: no ticket is given, and none is taken.
 //
 // Source: RFC 8446 2
 func Server(ctx context.Context, raw net.Conn, cfg *ServerConfig) (*Conn, error) {
@@ -92,8 +92,8 @@ func (h *serverHandshake) readHello() error {
 	return nil
 }
 
-// readOneHello reads a ClientHello. Nothing may come after it before the client has its answer: it is either the end of what
-// comes without keys, or has to be followed by another one that depends on the answer.
+// readOneHello reads a ClientHello. Nothing may come after it before the client has its answer: it is either the end of
+// what comes without keys, or has to be followed by another one that depends on the answer.
 //
 // Source: RFC 8446 4.1.2
 // Source: RFC 8446 5.1
@@ -112,8 +112,8 @@ func (h *serverHandshake) readOneHello() (*clienthello.Hello, error) {
 	return hello, nil
 }
 
-// retry asks the client for a share for X25519 if it has sent none, as apps do, and reads its second ClientHello. It is asked
-// once: that hello has the share, or is refused.
+// retry asks the client for a share for X25519 if it has sent none, as apps do, and reads its second ClientHello. It is
+// asked once: that hello has the share, or is refused.
 //
 // Source: RFC 8446 4.1.4
 // Spec: smp.md 3.1
@@ -138,8 +138,8 @@ func (h *serverHandshake) retry() error {
 	return nil
 }
 
-// addAnswer adds a ServerHello, or, without a share, a HelloRetryRequest. After the first of them a client that has sent a
-// session id, to look like one from before 1.3, gets a change_cipher_spec.
+// addAnswer adds a ServerHello, or, without a share, a HelloRetryRequest. After the first of them a client that has
+// sent a session id, to look like one from before 1.3, gets a change_cipher_spec.
 //
 // Source: RFC 8446 4.1.3
 // Source: RFC 8446 D.4
@@ -177,8 +177,8 @@ func (h *serverHandshake) addHello() error {
 	return h.in.protectNext(h.messages.suite, h.client)
 }
 
-// addCertificates adds the answers to the client's extensions, the request for its certificate if one is wanted, and the
-// server's own with its proof.
+// addCertificates adds the answers to the client's extensions, the request for its certificate if one is wanted, and
+// the server's own with its proof.
 //
 // Source: RFC 8446 4.3.1
 // Source: RFC 8446 4.3.2
@@ -193,8 +193,8 @@ func (h *serverHandshake) addCertificates() error {
 	return h.addCertificate(h.cfg.Certificate, serverContext)
 }
 
-// addFinished adds the Finished message and goes on to the keys of data to send. The secrets of data are made of the messages
-// up to it.
+// addFinished adds the Finished message and goes on to the keys of data to send. The secrets of data are made of the
+// messages up to it.
 //
 // Source: RFC 8446 4.4.4
 // Source: RFC 8446 7.1
@@ -208,8 +208,8 @@ func (h *serverHandshake) addFinished() error {
 	return nil
 }
 
-// readCertificate reads the client's chain, if it was asked for one, and the proof that it holds the key of the leaf. It may
-// have none; then the chain is empty and there is no proof.
+// readCertificate reads the client's chain, if it was asked for one, and the proof that it holds the key of the leaf.
+// It may have none; then the chain is empty and there is no proof.
 //
 // Source: RFC 8446 4.4.2
 // Source: RFC 8446 4.4.3
@@ -228,7 +228,8 @@ func (h *serverHandshake) readCertificate() error {
 	return h.takeVerify(leaf, clientContext)
 }
 
-// readFinished reads the client's Finished message, which is the session id, and goes on to the keys of data to receive.
+// readFinished reads the client's Finished message, which is the session id, and goes on to the keys of data to
+// receive.
 //
 // Source: RFC 8446 4.4.4
 // Spec: smp.md 3.4

@@ -99,7 +99,8 @@ func chooseSuite(hello *clienthello.Hello) *suite {
 	return nil
 }
 
-// takeShare finds the client's key for X25519. The keys are for different groups, which the client lists in the same order.
+// takeShare finds the client's key for X25519. The keys are for different groups, which the client lists in the same
+// order.
 //
 // Source: RFC 8446 4.2.8
 func (o *offer) takeShare() error {

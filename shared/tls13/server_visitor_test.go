@@ -25,8 +25,8 @@ type visitor struct {
 	after func(*handshake)
 }
 
-// visit lets a client and a server talk. Both are without chance and begin anew each time they get an answer, so that what is
-// recorded of the one goes for the other. It returns how the server ended, and what the client has sent to it.
+// visit lets a client and a server talk. Both are without chance and begin anew each time they get an answer, so that
+// what is recorded of the one goes for the other. It returns how the server ended, and what the client has sent to it.
 func (v *visitor) visit(t testing.TB, cfg *ServerConfig) (served, []byte) {
 	t.Helper()
 	var said, answered []byte
@@ -180,8 +180,8 @@ func TestServerAlteredHello(t *testing.T) {
 	}
 }
 
-// TestServerAlteredMessages changes each byte of the client's messages before it signs, seals and sends them: now only what they
-// say is wrong.
+// TestServerAlteredMessages changes each byte of the client's messages before it signs, seals and sends them: now only
+// what they say is wrong.
 func TestServerAlteredMessages(t *testing.T) {
 	for _, a := range []key.Algorithm{key.Ed25519, key.Ed448} {
 		cfg, checked := asking(t), 0

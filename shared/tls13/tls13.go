@@ -17,9 +17,9 @@
 // order, or Read fails; an end that the peer did not announce with close_notify is [io.ErrUnexpectedEOF] and never
 // [io.EOF].
 //
-// A server does not know its clients before they speak, or after it. [State.PeerChain] is there only for one that has proven
-// to hold the key of its leaf, and what it is worth is for [ServerConfig.VerifyClient] to say. Nothing of one connection
-// serves another: there are no tickets, no cookies, and a fresh key for every agreement.
+// A server does not know its clients before they speak, or after it. [State.PeerChain] is there only for one that has
+// proven to hold the key of its leaf, and what it is worth is for [ServerConfig.VerifyClient] to say. Nothing of one
+// connection serves another: there are no tickets, no cookies, and a fresh key for every agreement.
 //
 // The peer itself may be hostile too: a relay is an address that somebody has typed. Everything that a peer sends is
 // bounded before it is kept, in size, number and time: see the constants in limits.go. Errors are fixed sentences and
@@ -47,8 +47,8 @@
 //     [Config.VerifyChain] compares; without that function there is no handshake.
 //
 // A client offers TLS_CHACHA20_POLY1305_SHA256 alone, like apps do: relays that serve port 5223 accept nothing else,
-// and all others accept it too. The two suites with AES are there for those who ask for them in [Config.Suites]. A server
-// takes all three, ChaCha20-Poly1305 first.
+// and all others accept it too. The two suites with AES are there for those who ask for them in [Config.Suites]. A
+// server takes all three, ChaCha20-Poly1305 first.
 //
 // # Memory
 //

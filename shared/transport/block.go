@@ -89,7 +89,8 @@ func (c *BlockConn) Encrypt(send, recv box.Chain) {
 // middle of one does not hold the memory for it. Read deadlines then have to be set with [BlockConn.SetReadDeadline],
 // not on the connection beneath. It is called before the connection is read from.
 //
-// The first byte comes out of TLS when its record is whole, and a record is as long as a block; so the same goes for records.
+// The first byte comes out of TLS when its record is whole, and a record is as long as a block; so the same goes for
+// records.
 func (c *BlockConn) SetPatience(d time.Duration) {
 	c.patience = d
 	if conn, ok := c.conn.(*tls13.Conn); ok {

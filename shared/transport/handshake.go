@@ -111,8 +111,8 @@ type Established interface {
 }
 
 // ServerHandshake runs the relay's side of TLS on raw and derives the session id. It ends when ctx ends, and within
-// [HandshakeTimeout]. On success the connection has no deadline; on failure raw is closed. Errors may name the
-// peer's address: log [Safe] of them. If raw came from a [Listener], it stops counting as a handshake either way. If it is
+// [HandshakeTimeout]. On success the connection has no deadline; on failure raw is closed. Errors may name the peer's
+// address: log [Safe] of them. If raw came from a [Listener], it stops counting as a handshake either way. If it is
 // [Secured], its session is that which it brings.
 //
 // Spec: smp.md 3.4

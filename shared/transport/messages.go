@@ -16,8 +16,8 @@ import (
 // MessageTLS is the TLS profile of a relay for messages. It is safe for concurrent use.
 //
 // Clients of TLS 1.3 that offer what package tls13 has, as apps and relays do, get their handshake from it: it has the
-// session id at hand, can ask for client certificates with Ed448 too, and holds no buffer for a connection that is idle.
-// The others, of TLS 1.2 most of all, get it from crypto/tls, and are not asked for certificates.
+// session id at hand, can ask for client certificates with Ed448 too, and holds no buffer for a connection that is
+// idle. The others, of TLS 1.2 most of all, get it from crypto/tls, and are not asked for certificates.
 //
 // Spec: smp.md 3.1
 // Spec: smp.md 3.7
@@ -26,8 +26,8 @@ type MessageTLS struct {
 	others *tls.Config
 }
 
-// NewMessageTLS returns the profile of a relay that presents id. certificates tells whether it asks clients for theirs, as
-// services have.
+// NewMessageTLS returns the profile of a relay that presents id. certificates tells whether it asks clients for theirs,
+// as services have.
 //
 // Spec: smp.md 3.7
 func NewMessageTLS(id *identity.Identity, certificates bool) *MessageTLS {
@@ -76,8 +76,8 @@ func (m *MessageTLS) shake(ctx context.Context, raw net.Conn) (*Session, error) 
 	}, nil
 }
 
-// peek reads the ClientHello that raw begins with, until ctx ends. What is none, or too long, is nil, and for crypto/tls to
-// say something about.
+// peek reads the ClientHello that raw begins with, until ctx ends. What is none, or too long, is nil, and for
+// crypto/tls to say something about.
 func peek(ctx context.Context, raw net.Conn) (*clienthello.Hello, *Replay, error) {
 	proceed := context.AfterFunc(ctx, func() { raw.SetReadDeadline(time.Unix(1, 0)) })
 	hello, head, err := clienthello.Read(raw)

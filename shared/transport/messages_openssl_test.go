@@ -19,8 +19,8 @@ import (
 	"sotto/shared/tls13"
 )
 
-// TestOpenSSLMessages has openssl connect like an app and in other ways, and compares the session ids. The relay asks for a
-// certificate; openssl has none.
+// TestOpenSSLMessages has openssl connect like an app and in other ways, and compares the session ids. The relay asks
+// for a certificate; openssl has none.
 func TestOpenSSLMessages(t *testing.T) {
 	requireOpenSSL(t)
 	checked := 0

@@ -23,9 +23,9 @@ type Template struct {
 	Usage           x509.KeyUsage // 0: there is no key usage in it; otherwise DigitalSignature or KeyAgreement
 }
 
-// Service returns the chain that a service of this algorithm shows, of 1 or more certificates, leaf first, with the leaf's
-// private key, an [ed25519.PrivateKey] or an [ed448.PrivateKey]. change, if it is not nil, makes another leaf of the usual
-// one.
+// Service returns the chain that a service of this algorithm shows, of 1 or more certificates, leaf first, with the
+// leaf's private key, an [ed25519.PrivateKey] or an [ed448.PrivateKey]. change, if it is not nil, makes another leaf of
+// the usual one.
 //
 // Spec: smp.md 3.7
 func Service(t testing.TB, a key.Algorithm, length int, change func(*Template)) (chain [][]byte, leaf crypto.Signer) {
