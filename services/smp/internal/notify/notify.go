@@ -28,8 +28,8 @@ const (
 	leaveStep = 1024
 )
 
-// Hub holds the current subscriber of every notifier that has one, and all notifications that wait. Its methods are safe
-// for concurrent use and never call out.
+// Hub holds the current subscriber of every notifier that has one, and all notifications that wait. Its methods are
+// safe for concurrent use and never call out.
 type Hub struct {
 	mu         sync.Mutex // guards everything below, and what it refers to
 	entries    map[queue.ID]*entry
@@ -44,7 +44,8 @@ type Hub struct {
 	most       int                   // inTotal, less in tests
 }
 
-// entry is a notifier that somebody listens to, or that something waits for. One that is subscribed costs about 110 bytes.
+// entry is a notifier that somebody listens to, or that something waits for. One that is subscribed costs about 110
+// bytes.
 type entry struct {
 	id         queue.ID
 	sub        *Subscriber // nil: none of its own

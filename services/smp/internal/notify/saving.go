@@ -89,7 +89,8 @@ func (h *Hub) NotSaved(list []queue.Notification) {
 	}
 }
 
-// Removed returns at most n notifications that are saved and wait no more. The caller removes them, or calls NotRemoved.
+// Removed returns at most n notifications that are saved and wait no more. The caller removes them, or calls
+// NotRemoved.
 func (h *Hub) Removed(n int) []queue.Notification {
 	h.mu.Lock()
 	defer h.mu.Unlock()

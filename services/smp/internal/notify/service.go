@@ -78,8 +78,8 @@ func (h *Hub) takeOver(s *Subscriber) (ended Lost) {
 }
 
 // Serve notes that a notifier is associated with the service of s, and was with another, or the same, before. From then
-// on s listens for the service. Ended is the connection of the service that did before, previous the subscriber that has
-// lost this notifier.
+// on s listens for the service. Ended is the connection of the service that did before, previous the subscriber that
+// has lost this notifier.
 //
 // Spec: smp.md 9.13
 func (h *Hub) Serve(s *Subscriber, id, before queue.ID) (previous *Subscriber, ended Lost) {

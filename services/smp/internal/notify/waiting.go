@@ -217,8 +217,8 @@ func (s *Subscriber) firstWaiting() *waiting {
 	return s.service.mail.first
 }
 
-// Expire drops the notifications of messages from before a time, in Unix nanoseconds, and returns how many. Those that are
-// saved are the caller's.
+// Expire drops the notifications of messages from before a time, in Unix nanoseconds, and returns how many. Those that
+// are saved are the caller's.
 func (h *Hub) Expire(before int64) (dropped int) {
 	for {
 		n := h.expireSome(before)

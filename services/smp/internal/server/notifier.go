@@ -16,7 +16,8 @@ import (
 	"sotto/shared/wire"
 )
 
-// newNotifier makes credentials with the relay's half of their encryption; the private key is not kept. They lack an id.
+// newNotifier makes credentials with the relay's half of their encryption; the private key is not kept. They lack an
+// id.
 //
 // Spec: smp.md 9.8
 func newNotifier(k, dh key.Public) (*queue.Notifier, smp.NID, error) {

@@ -67,8 +67,8 @@ type associated struct {
 	queue.Associated
 }
 
-// Associate associates notifiers with a service, or with none. Calls take turns, so that the cache sees their changes in
-// the order of the database.
+// Associate associates notifiers with a service, or with none. Calls take turns, so that the cache sees their changes
+// in the order of the database.
 //
 // Spec: smp.md 9.13
 func (s *Store) Associate(ctx context.Context, notifiers []queue.ID, service queue.ID) ([]queue.Associated, error) {
