@@ -26,8 +26,6 @@ func (r *Registry) Listeners(service string, listeners []net.Listener) {
 		sum(func(s transport.Stats) float64 { return float64(s.Handshakes) }))
 	r.Counter(name+"refused_total", "Connections closed as they arrived, because there were too many.",
 		sum(func(s transport.Stats) float64 { return float64(s.Refused) }))
-	r.Counter(name+"crowded_total", "Connections closed as they arrived, because their source had too many or came too often.",
-		sum(func(s transport.Stats) float64 { return float64(s.Crowded) }))
 	r.Counter(name+"evicted_total", "Connections closed within their handshake, to make room for newer ones.",
 		sum(func(s transport.Stats) float64 { return float64(s.Evicted) }))
 	r.Counter(name+"crowded_total", "Connections closed before TLS, because their source had too many.",
