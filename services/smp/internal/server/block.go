@@ -12,25 +12,29 @@ import (
 
 // request is one transmission of a block on its way to an answer. Its byte slices are views into the block.
 type request struct {
-	tr     wire.Transmission
-	cmd    smp.Command
-	id     queue.ID     // the entity, when isID
-	isID   bool         // it has the length of an id
-	queue  *queue.Queue // found by the entity id in the index of the command's party
-	cached bool         // found without a round trip to the database
-	err    smp.Error    // the answer, when a check failed
-	resp   smp.Response // the answer otherwise
-	msg    *queue.Message
+	tr        wire.Transmission
+	version   wire.Version // that the command is written in
+	forwarded bool         // by a proxy: not for the connection that it came by
+	later     bool         // the answer is not one of the block's
+	cmd       smp.Command
+	id        queue.ID     // the entity, when isID
+	isID      bool         // it has the length of an id
+	queue     *queue.Queue // found by the entity id in the index of the command's party
+	cached    bool         // found without a round trip to the database
+	err       smp.Error    // the answer, when a check failed
+	resp      smp.Response // the answer otherwise
+	msg       *queue.Message
 }
 
 // work is the state of one block, reused for others.
 type work struct {
-	requests []request
-	answered int                 // of requests, whose answers are queued
-	held     int                 // messages and link data among the answers that are not
-	blocks   uint64              // by the operator, before the requests were authorised
-	settle   []*hub.Subscription // busy until the answers are queued
-	messages group               // messages that follow the answers
+	requests  []request
+	answered  int                 // of requests, whose answers are queued
+	held      int                 // messages and link data among the answers that are not
+	blocks    uint64              // by the operator, before the requests were authorised
+	settle    []*hub.Subscription // busy until the answers are queued
+	messages  group               // messages that follow the answers
+	forwarded bool                // by a proxy, each in a block of its own
 	scratch
 }
 
@@ -40,7 +44,7 @@ func (w *work) reset() {
 	clear(w.requests)
 	clear(w.settle)
 	w.requests, w.settle, w.messages = w.requests[:0], w.settle[:0], nil
-	w.answered, w.held = 0, 0
+	w.answered, w.held, w.forwarded = 0, 0, false
 	w.scratch.reset()
 }
 
@@ -60,7 +64,10 @@ func (c *conn) process(ctx context.Context, payload []byte) {
 		return
 	}
 	for t, ok := batch.Next(); ok; t, ok = batch.Next() {
-		w.requests = append(w.requests, c.parse(t))
+		w.requests = append(w.requests, c.parse(t, c.version, false))
+	}
+	if !forwardOnly(w.requests) {
+		c.awaitForwards()
 	}
 	if !c.keepPace(w.requests) {
 		c.leaving.Store(true)
@@ -75,14 +82,15 @@ func (c *conn) process(ctx context.Context, payload []byte) {
 // parse does the checks of a transmission that need nothing but its bytes.
 //
 // Spec: smp.md 6.6
-func (c *conn) parse(b []byte) (r request) {
-	tr, err := wire.ParseTransmission(c.version, false, b)
+func (c *conn) parse(b []byte, v wire.Version, forwarded bool) (r request) {
+	r.version, r.forwarded = v, forwarded
+	tr, err := wire.ParseTransmission(v, forwarded, b)
 	if err != nil {
 		r.err = smp.ErrBlock
 		return r
 	}
 	r.tr = tr
-	if c.version == smp.MinVersion && string(tr.SessionID) != string(c.session.ID) {
+	if v == smp.MinVersion && !forwarded && string(tr.SessionID) != string(c.session.ID) {
 		return r.refuseAnonymously(smp.ErrSession)
 	}
 	switch len(tr.Authorization) {
@@ -90,7 +98,7 @@ func (c *conn) parse(b []byte) (r request) {
 	default:
 		return r.refuseAnonymously(smp.ErrBlock)
 	}
-	cmd, err := smp.ParseCommand(c.version, tr.Command)
+	cmd, err := smp.ParseCommand(v, tr.Command)
 	if err == nil {
 		err = smp.CheckCredentials(cmd, len(tr.Authorization) > 0, len(tr.EntityID) > 0)
 	}
@@ -137,7 +145,7 @@ const heldMessages = 8
 
 // answerPart queues the answers to the first n requests when they hold as many bodies as they may.
 func (c *conn) answerPart(w *work, n int) {
-	if w.held >= heldMessages {
+	if w.held >= heldMessages && !w.forwarded {
 		c.out.put(w.group(n, &c.srv.count))
 	}
 }
@@ -160,6 +168,9 @@ func (w *work) group(n int, counters *Counters) group {
 	g := make(group, 0, len(requests)+1)
 	for i := range requests {
 		r := &requests[i]
+		if r.later {
+			continue
+		}
 		counters.Command(r.cmd, r.err)
 		one := reply{corrID: keep(r.tr.CorrID), entityID: keep(r.tr.EntityID), resp: r.resp}
 		switch {

@@ -12,6 +12,8 @@ import (
 	"sotto/services/smp/internal/hub"
 	"sotto/services/smp/internal/notify"
 	"sotto/services/smp/internal/queue"
+	"sotto/shared/box"
+	"sotto/shared/key"
 	"sotto/shared/smp"
 	"sotto/shared/transport"
 	"sotto/shared/wire"
@@ -30,8 +32,12 @@ type conn struct {
 	notifier   *notify.Subscriber
 	service    *serviceConn // nil: of none
 	lanes      lanes        // of the reader
-	active     atomic.Int64 // Unix seconds of the last traffic either way
-	leaving    atomic.Bool  // finish what is at hand, then close
+	forwards   forwards
+	clientKey  key.Public // of the client's hello; zero: it had none
+	// proxySecret is shared with the proxy that the client is, once it has forwarded something.
+	proxySecret *[box.KeySize]byte
+	active      atomic.Int64 // Unix seconds of the last traffic either way
+	leaving     atomic.Bool  // finish what is at hand, then close
 
 	mu   sync.Mutex // guards subs; nothing is called while it is held
 	subs map[queue.Ref]*listening
@@ -48,6 +54,7 @@ type listening struct {
 func newConn(s *Server, raw net.Conn, session *transport.Session) *conn {
 	c := &conn{srv: s, raw: raw, session: session, blocks: transport.NewBlockConn(session.Conn), subs: make(map[queue.Ref]*listening)}
 	c.notifier, c.lanes = notify.NewSubscriber(c), s.rates.lanes(raw)
+	c.forwards.change.L = &c.forwards.mu
 	c.out.init(c, s.cfg.ConnectionBacklog)
 	c.touch()
 	return c
@@ -76,6 +83,10 @@ func (c *conn) serve(ctx context.Context) {
 		block.Release()
 	}
 	block.Release()
+	if !c.leaving.Load() {
+		c.out.close() // nobody reads it
+	}
+	c.awaitForwards()
 	if c.leaving.Load() {
 		c.out.drain()
 	}

@@ -88,6 +88,8 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 		r.resp, err = c.delete(ctx, r.queue)
 	case smp.QUE:
 		r.resp, err = c.info(ctx, r.queue)
+	case smp.RFWD:
+		err = c.forward(ctx, r, cmd)
 	case smp.PING:
 		r.resp = smp.PONG{}
 	default:

@@ -119,7 +119,7 @@ func (c *conn) acceptHello(sent smp.ServerHello) error {
 	if !bytes.Equal(hello.KeyHash, fingerprint[:]) || hello.Version < sent.Versions.Min || hello.Version > sent.Versions.Max {
 		return errHello
 	}
-	c.version = hello.Version
+	c.version, c.clientKey = hello.Version, hello.Key
 	if hello.Service != nil {
 		if err := c.acceptService(hello.Service); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"sotto/services/smp/internal/queue"
 	"sotto/services/smp/internal/server"
 	"sotto/services/smp/internal/smptest"
+	"sotto/services/smp/internal/store/memstore"
 	"sotto/shared/auth"
 	"sotto/shared/box"
 	"sotto/shared/smp"
@@ -254,5 +256,35 @@ func TestMuteNotifier(t *testing.T) {
 		if bytes.HasPrefix(one.Command, []byte("NMSG ")) {
 			got++
 		}
+	}
+}
+
+// taken is a store in which every notifier id is taken, for a while.
+type taken struct {
+	server.Store
+	times atomic.Int64
+}
+
+func (s *taken) SetNotifier(ctx context.Context, q queue.Ref, n *queue.Notifier) (queue.Ended, error) {
+	if s.times.Add(-1) >= 0 {
+		return queue.Ended{}, queue.ErrExists
+	}
+	return s.Store.SetNotifier(ctx, q, n)
+}
+
+// Spec: smp.md 9.8, three attempts
+func TestNotifierIDsTaken(t *testing.T) {
+	store := &taken{Store: memstore.New(10)}
+	r := smptest.Start(t, smptest.Options{Store: store})
+	alice := dial(t, r, client.Options{})
+	q := alice.newPlainQueue(false)
+	nkey := q.own(smp.NKEY{NotifierKey: auth.NewEd25519().Public(), DHKey: auth.NewX25519().Public()})
+	for _, c := range []struct {
+		times int64
+		want  string
+	}{{2, "NID"}, {3, "ERR INTERNAL"}, {0, "NID"}} {
+		store.times.Store(c.times)
+		nkey.CorrID = nil
+		alice.want(c.want, nkey)
 	}
 }

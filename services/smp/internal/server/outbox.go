@@ -30,8 +30,12 @@ type reply struct {
 
 // large reports whether a response is about as large as a message, and counts as one.
 func large(r smp.Response) bool {
-	_, ok := r.(smp.LNK)
-	return ok
+	switch r.(type) {
+	case smp.LNK, smp.RRES, smp.PRES:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *reply) large() bool { return r.msg != nil || large(r.resp) }

@@ -25,7 +25,7 @@ func (c *conn) send(ctx context.Context, run []request) {
 			continue
 		}
 		cmd := r.cmd.(smp.SEND)
-		if r.err = c.prepareQueue(ctx, r.queue, cmd); r.err != nil {
+		if r.err = c.prepareQueue(ctx, r, cmd); r.err != nil {
 			continue
 		}
 		in = append(in, queue.NewMessage{Queue: r.queue.Ref, Message: c.newMessage(cmd)})
@@ -58,9 +58,10 @@ func (c *conn) send(ctx context.Context, run []request) {
 // old messages that make room.
 //
 // Spec: smp.md 9.10 steps 1 to 4
-func (c *conn) prepareQueue(ctx context.Context, q *queue.Queue, cmd smp.SEND) smp.Error {
+func (c *conn) prepareQueue(ctx context.Context, r *request, cmd smp.SEND) smp.Error {
+	q := r.queue
 	switch {
-	case len(cmd.Body) > smp.MaxBody(c.version):
+	case len(cmd.Body) > smp.MaxBody(r.version):
 		return smp.ErrLargeMsg
 	case q.Status == queue.Off:
 		return smp.ErrAuth

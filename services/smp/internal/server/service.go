@@ -94,13 +94,13 @@ func roleOf(cmd smp.Command) smp.ServiceRole {
 	}
 }
 
-// checkService checks role and service signature. It adds to authorized, the bytes that the command's authorization must
-// be over, what a service has before them.
+// checkService checks role and service signature. It adds to authorized, the bytes that the command's authorization
+// must be over, what a service has before them.
 //
 // Spec: smp.md 6.4
 func (c *conn) checkService(r *request, authorized *[]byte) smp.Error {
 	v, signature := c.service, r.tr.ServiceSignature
-	if v == nil {
+	if v == nil || r.forwarded { // what a proxy forwards is not its own
 		switch {
 		case signature != nil, r.cmd.Party() == smp.RecipientService, r.cmd.Party() == smp.NotifierService:
 			return smp.ErrService
