@@ -144,6 +144,11 @@ func (b *burst) subscribe(ctx context.Context, u *load.Relay, t *load.Table) err
 		requests []client.Request
 		bare     time.Duration
 	}{{"SUB", subs, b.bareQueues}, {"NSUB", nsubs, b.bareNotifiers}} {
+		if u.Running() {
+			if _, err := u.Stop(stopTime); err != nil { // the next one knows nothing of this one
+				return err
+			}
+		}
 		if err := u.Start(ctx); err != nil {
 			return err
 		}
@@ -164,9 +169,6 @@ func (b *burst) subscribe(ctx context.Context, u *load.Relay, t *load.Table) err
 			return err
 		}
 		t.Add("  resident memory", "%s more", load.Megabytes(after.RSS-before.RSS))
-		if _, err := u.Stop(stopTime); err != nil { // the next one knows nothing
-			return err
-		}
 	}
 	return nil
 }
