@@ -61,7 +61,8 @@ type house struct {
 	listener   *transport.Listener
 	log        relay.Output
 	web, acme  *tls.Certificate
-	handedOver chan *transport.Session
+	handedOver chan *transport.Session // to the file relay
+	messages   chan *transport.Session // of the message relay
 }
 
 // open starts everything.
@@ -76,14 +77,14 @@ func (h *house) open(t testing.TB) *house {
 	if h.own == "" {
 		h.own, h.files = "smp.example", "xftp.example"
 	}
-	h.handedOver = make(chan *transport.Session, 16)
+	h.handedOver, h.messages = make(chan *transport.Session, 16), make(chan *transport.Session, 64)
 	h.web, h.acme = selfSigned(t, h.own), selfSigned(t, "challenge.example")
 	files := h.openFiles(t)
 	ln, err := transport.Listen(t.Context(), "127.0.0.1:0", transport.Limits{})
 	must(t, err)
 	h.listener, h.at = ln, ln.Addr().String()
 	h.door = frontdoor.New(ln, frontdoor.Options{
-		Hosts: []string{h.own}, Identity: h.id, Files: files, Log: zerolog.New(&h.log),
+		Hosts: []string{h.own}, Identity: h.id, Certificates: true, Files: files, Log: zerolog.New(&h.log),
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return h.web, nil },
 		Challenge:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return h.acme, nil },
 		Pages: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +93,7 @@ func (h *house) open(t testing.TB) *house {
 	})
 	served := make(chan error, 1)
 	go func() { served <- h.door.Serve() }()
-	go serveRelay(h.door.Messages(), h.id, "messages", nil)
+	go serveRelay(h.door.Messages(), transport.NewMessageTLS(h.id, true).Handshake, "messages", h.messages)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -118,22 +119,28 @@ func (h *house) openFiles(t testing.TB) frontdoor.Files {
 	must(t, err)
 	h.filesLn, h.inner = ln, inner
 	t.Cleanup(func() { _, _ = ln.Close(), inner.Close() })
-	go serveRelay(ln, h.filesID, "files", nil)
-	go serveRelay(handover.Listener{Listener: inner}, h.filesID, "handed over", h.handedOver)
+	shake := transport.NewFileTLS(h.filesID, []string{"xftp/1", transport.ALPN, transport.ALPNHTTP2, transport.ALPNHTTP1}, nil)
+	handshake := func(ctx context.Context, raw net.Conn) (*transport.Session, error) {
+		s, _, err := shake.Handshake(ctx, raw)
+		return s, err
+	}
+	go serveRelay(ln, handshake, "files", nil)
+	go serveRelay(handover.Listener{Listener: inner}, handshake, "handed over", h.handedOver)
 	return frontdoor.Files{Hosts: []string{h.files}, Address: ln.Addr().String(), Inner: inner.Addr().String()}
 }
 
 // serveRelay is a relay that tells its name, as message relays speak first, and then says all again that it is told.
-func serveRelay(ln net.Listener, id *identity.Identity, name string, sessions chan<- *transport.Session) {
-	config := transport.ServerConfig(id)
-	config.NextProtos = append(config.NextProtos, "xftp/1")
+func serveRelay(
+	ln net.Listener, handshake func(context.Context, net.Conn) (*transport.Session, error), name string,
+	sessions chan<- *transport.Session,
+) {
 	for {
 		raw, err := ln.Accept()
 		if err != nil {
 			return
 		}
 		go func() {
-			session, err := transport.ServerHandshake(context.Background(), raw, config)
+			session, err := handshake(context.Background(), raw)
 			if err != nil {
 				return
 			}
