@@ -100,6 +100,7 @@ type Config struct {
 	FileRelayInner string `envconfig:"FILE_RELAY_INNER"`
 	// FileHost: the names of the file relay, comma-separated, XFTP_HOST there. Browsers that ask for them are led to it.
 	FileHost string `envconfig:"FILE_HOST"`
+	PrivateRouting
 	settings.Web
 	settings.Metrics
 	settings.Information
@@ -137,6 +138,7 @@ func (c *Config) Validate() error {
 		c.Web.Check(prefix),
 		c.Metrics.Check(prefix),
 		c.checkFront(),
+		c.PrivateRouting.check(),
 	} {
 		if err != nil {
 			return err
