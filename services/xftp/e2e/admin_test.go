@@ -89,3 +89,24 @@ func TestAdminFile(t *testing.T) {
 	}
 	w.Check(t, r)
 }
+
+// TestAdminFileByLink deletes what a link and a description name.
+func TestAdminFileByLink(t *testing.T) {
+	r := startRelay(t, adminSettings(t)...)
+	dir := t.TempDir()
+	must(t, "file", os.WriteFile(filepath.Join(dir, "file.bin"), make([]byte, 700_000), 0o600))
+	sent := commandIn(t, dir, nil, "send", "file.bin", "--to", server(t, r).String())
+	sent.expect(t, exitOK)
+	description := filepath.Join(dir, "file.bin.xftp", "rcv1.xftp")
+	link := commandIn(t, dir, nil, "send", "file.bin", "--link", "--to", server(t, r).String())
+	link.expect(t, exitOK)
+	admin := func(what string, args ...string) run {
+		return command(t, r.Env, append([]string{"admin", "file", what}, args...)...)
+	}
+	admin(description).expect(t, exitOK, "1 of ", "status active", "here")
+	admin(description, "delete", "--yes").expect(t, exitOK, "Deleted.")
+	admin(description).expect(t, exitError, "none of the")
+	admin(strings.TrimSpace(link.stdout), "block").expect(t, exitOK, "Blocked")
+	admin(strings.TrimSpace(link.stdout)).expect(t, exitOK, "blocked for spam")
+	commandIn(t, dir, nil, "receive", strings.TrimSpace(link.stdout)).expect(t, exitError)
+}

@@ -42,6 +42,7 @@ func testUnblockActive(t *testing.T, open Open) {
 	if err := f.Unblock(f.ctx, c.Ref); err != nil {
 		t.Fatal(err)
 	}
+	c.Uploaded = true
 	f.wantRecord(c)
 	f.wantBody(c, body)
 	if err := f.Delete(f.ctx, c.Ref); err != nil {
