@@ -65,7 +65,12 @@ func (s *Session) forward(ctx context.Context, corrID []byte, cmd smp.PFWD) answ
 	case a := <-answered:
 		return a
 	case <-s.done:
-		return answer{err: smp.BrokerNetwork}
+		select {
+		case a := <-answered: // the last one
+			return a
+		default:
+			return answer{err: smp.BrokerNetwork}
+		}
 	case <-ctx.Done():
 		s.abandon(r, true)
 		return answer{err: smp.BrokerTimeout}

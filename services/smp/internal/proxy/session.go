@@ -97,6 +97,7 @@ func (s *Session) end() {
 	s.mu.Lock()
 	first := !s.ended
 	s.ended = true
+	clear(s.waiting)
 	s.mu.Unlock()
 	if !first {
 		return
