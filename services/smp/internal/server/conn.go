@@ -33,6 +33,7 @@ type conn struct {
 	service    *serviceConn // nil: of none
 	lanes      lanes        // of the reader
 	forwards   forwards
+	proxied    proxied
 	clientKey  key.Public // of the client's hello; zero: it had none
 	// proxySecret is shared with the proxy that the client is, once it has forwarded something.
 	proxySecret *[box.KeySize]byte
@@ -54,7 +55,7 @@ type listening struct {
 func newConn(s *Server, raw net.Conn, session *transport.Session) *conn {
 	c := &conn{srv: s, raw: raw, session: session, blocks: transport.NewBlockConn(session.Conn), subs: make(map[queue.Ref]*listening)}
 	c.notifier, c.lanes = notify.NewSubscriber(c), s.rates.lanes(raw)
-	c.forwards.change.L = &c.forwards.mu
+	c.forwards.change.L, c.proxied.change.L = &c.forwards.mu, &c.proxied.mu
 	c.out.init(c, s.cfg.ConnectionBacklog)
 	c.touch()
 	return c
@@ -87,6 +88,7 @@ func (c *conn) serve(ctx context.Context) {
 		c.out.close() // nobody reads it
 	}
 	c.awaitForwards()
+	c.leaveProxied()
 	if c.leaving.Load() {
 		c.out.drain()
 	}

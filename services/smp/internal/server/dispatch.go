@@ -88,12 +88,16 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 		r.resp, err = c.delete(ctx, r.queue)
 	case smp.QUE:
 		r.resp, err = c.info(ctx, r.queue)
+	case smp.PRXY:
+		err = c.connectRelay(ctx, r, cmd)
+	case smp.PFWD:
+		err = c.sendToRelay(ctx, r, cmd)
 	case smp.RFWD:
 		err = c.forward(ctx, r, cmd)
 	case smp.PING:
 		r.resp = smp.PONG{}
 	default:
-		err = notOffered(r.cmd)
+		err = smp.CmdProhibited
 	}
 	if err != nil {
 		r.resp, r.msg, r.err = nil, nil, wireError(err)
@@ -103,21 +107,6 @@ func (c *conn) executeOne(ctx context.Context, w *work, r *request) {
 	}
 	if r.queue != nil && r.err == nil {
 		c.used(r.queue, r.cmd)
-	}
-}
-
-// notOffered is the protocol's own answer of a relay that does not do what the command asks: one without private
-// routing refuses its password and knows no session.
-//
-// Spec: smp.md 11.1
-func notOffered(cmd smp.Command) smp.Error {
-	switch cmd.(type) {
-	case smp.PRXY:
-		return smp.ProxyBasicAuth
-	case smp.PFWD:
-		return smp.ProxyNoSession
-	default:
-		return smp.CmdProhibited
 	}
 }
 

@@ -44,6 +44,8 @@ type Config struct {
 	ProxyRate            int               // PRXY, likewise
 	MaxQueues            int64             // NEW is refused when there are so many; 0: no bound
 	ServiceCertificates  bool              // clients are asked for certificates in TLS, as services have
+	Proxy                Relays            // private routing; nil: none
+	ProxyConcurrency     int               // commands for other relays that are under way for one connection
 	ConnectionBacklog    int               // groups of replies waiting for one connection; then its reader waits
 }
 
