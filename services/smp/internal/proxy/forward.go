@@ -167,7 +167,7 @@ func (s *Session) answer(r nonce, t wire.Transmission) answer {
 		if len(response.Err.AppendError(nil, smp.MaxVersion)) > maxError {
 			return answer{err: smp.BrokerResponse{Text: unreadable}}
 		}
-		return answer{err: smp.ProtocolError{Err: response.Err}}
+		return answer{err: smp.ProtocolError(response)}
 	case smp.RRES:
 		return s.unseal(r, response.Encrypted)
 	default:
