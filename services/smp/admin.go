@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"sotto/services/smp/internal/proxy"
 	"sotto/services/smp/internal/server"
 	"sotto/services/smp/internal/store/pgstore"
 	"sotto/shared/admin"
@@ -71,6 +73,7 @@ type administered struct {
 	store    *pgstore.Store
 	identity *identity.Identity
 	front    *front
+	relays   *proxy.Relays // nil: no private routing
 	recent   *logging.Recent
 	log      zerolog.Logger
 }
@@ -99,6 +102,8 @@ type status struct {
 	Delivered      uint64 `json:"messagesDelivered"`
 	Handshakes     uint64 `json:"handshakes"`
 	Failed         uint64 `json:"handshakesFailed"`
+	// Routing is about private routing; null: it is off.
+	Routing *routing `json:"privateRouting"`
 }
 
 func (a administered) status(ctx context.Context) status {
@@ -111,7 +116,7 @@ func (a administered) status(ctx context.Context) status {
 		},
 		Connections: n.Connections, MaxConnections: a.cfg.MaxConnections, Subscriptions: n.Subscriptions,
 		Queues: a.store.Count(), Created: n.QueuesCreated, Received: n.MessagesReceived, Delivered: n.MessagesDelivered,
-		Handshakes: n.TLSDone, Failed: n.TLSFailed + n.HelloRefused,
+		Handshakes: n.TLSDone, Failed: n.TLSFailed + n.HelloRefused, Routing: a.routing(),
 	}
 	if !s.Database.Reachable {
 		return s
@@ -126,7 +131,10 @@ func (a administered) status(ctx context.Context) status {
 func (a administered) stats() admin.Stats {
 	return admin.Stats{
 		Program: "smp", Started: a.started, Now: time.Now(),
-		Counters: admin.Counters(a.relay.Snapshot().Counts, server.Tags[:], server.Outcomes[:]),
+		Counters: slices.Concat(
+			admin.Counters(a.relay.Snapshot().Counts, server.Tags[:], server.Outcomes[:]),
+			admin.Counters(proxied(a.relays).Counts, proxy.Kinds[:], proxy.Outcomes[:]),
+		),
 	}
 }
 
@@ -149,6 +157,7 @@ func showStatus(answer json.RawMessage) ([]admin.Section, error) {
 		{Name: "subscriptions", Value: admin.Number(s.Subscriptions)},
 		{Name: "queues", Value: admin.Number(s.Queues) + "; " + admin.Number(s.Created) + " created so far"},
 		{Name: "messages", Value: waiting + "; " + admin.Number(s.Received) + " received so far, " + admin.Number(s.Delivered) + " delivered"},
+		s.Routing.row(),
 	}
 	return []admin.Section{{Title: s.Title(), Rows: append(rows, s.Rows()...)}, s.Trouble()}, nil
 }

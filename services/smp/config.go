@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"sotto/services/smp/internal/proxy"
 	"sotto/services/smp/internal/server"
 	"sotto/shared/address"
 	"sotto/shared/limit"
@@ -216,7 +217,7 @@ func (c *Config) limits() transport.Limits {
 }
 
 // server is the part of the settings that the relay's behaviour is made of.
-func (c *Config) server() server.Config {
+func (c *Config) server(relays *proxy.Relays) server.Config {
 	return server.Config{
 		NewQueues:      c.NewQueues,
 		CreatePassword: []byte(c.CreatePassword),
@@ -239,6 +240,8 @@ func (c *Config) server() server.Config {
 		ProxyRate:            c.ProxyRate,
 		MaxQueues:            c.MaxQueues,
 		ServiceCertificates:  c.ServiceCertificates,
+		Proxy:                relays,
+		ProxyConcurrency:     c.ProxyConcurrency,
 		ConnectionBacklog:    c.ConnectionQueue,
 	}
 }

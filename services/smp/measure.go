@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"sotto/services/smp/internal/proxy"
 	"sotto/services/smp/internal/server"
 	"sotto/services/smp/internal/store/pgstore"
 	"sotto/shared/identity"
@@ -18,12 +19,16 @@ const service = "smp"
 // labels are the values that the labels of counters have.
 var labels = map[string][]string{"command": server.Tags[:], "outcome": server.Outcomes[:]}
 
+// proxyLabels are those of the counters of private routing.
+var proxyLabels = map[string][]string{"relay": proxy.Kinds[:], "outcome": proxy.Outcomes[:]}
+
 // measured is what there is to measure, and under which names.
 type measured struct {
 	relay     *server.Server
 	store     *pgstore.Store
 	identity  *identity.Identity
 	front     *front
+	relays    *proxy.Relays // nil: no private routing
 	listeners []net.Listener
 	names     string // as in SMP_METRICS_NAMES
 }
@@ -41,6 +46,9 @@ func (m measured) register(r *metrics.Registry) {
 		func() float64 { return float64(m.relay.Notifications().Services) })
 	r.Gauge("smp_notifications_waiting", "Notifications that wait for their notifiers.",
 		func() float64 { return float64(m.relay.Notifications().Waiting) })
+	r.Counts(proxy.Counts[uint64]{}, proxyLabels, func() any { return proxied(m.relays).Counts })
+	r.Gauge("smp_proxy_sessions", "Other relays that this one is connected to for its clients.",
+		func() float64 { return float64(proxied(m.relays).Sessions) })
 	r.Database(service, m.store)
 	r.Listeners(service, slices.Concat(m.listeners, m.front.listeners))
 	r.Times("smp_identity_expiry_seconds", "When the relay's online certificate ends, in seconds since 1970.", "certificate",

@@ -115,3 +115,11 @@ func (c *Config) proxy(log zerolog.Logger) (*proxy.Relays, error) {
 		Log:          log,
 	})
 }
+
+// proxied is what there is to tell of private routing.
+func proxied(relays *proxy.Relays) proxy.Stats {
+	if relays == nil {
+		return proxy.Stats{}
+	}
+	return relays.Stats()
+}

@@ -69,7 +69,14 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	defer store.Close()
 	ready.Database(store.Ping)
-	relay := server.New(cfg.server(), id, store, log)
+	relays, err := cfg.proxy(log)
+	if err != nil {
+		return err
+	}
+	if relays != nil {
+		defer relays.Close()
+	}
+	relay := server.New(cfg.server(relays), id, store, log)
 	run.Announcement{
 		Name: "smp", Version: version, Advertised: advertised, Identity: id, Made: made, Setting: "SMP_HOST",
 		Code: cfg.LogFormat == "text",
@@ -80,14 +87,14 @@ func serve(ctx context.Context, stdout, stderr io.Writer) error {
 		}, slices.Concat(port.Lines(), front.lines(cfg))...),
 	}.Print(stdout)
 	measured{
-		relay: relay, store: store, identity: id, front: front, listeners: listeners, names: cfg.MetricsNames,
+		relay: relay, store: store, identity: id, front: front, relays: relays, listeners: listeners, names: cfg.MetricsNames,
 	}.register(registry)
 	program := run.Program{
 		Relay: relay, Listeners: listeners, Lost: store.Lost(), ErrLost: errDatabaseLost, Readiness: ready, Log: log,
 	}
 	front.serve(ctx, &program)
 	program.Parts = socket.Parts(program.Parts, administered{
-		started: started, cfg: cfg, relay: relay, store: store, identity: id, front: front, recent: recent, log: log,
+		started: started, cfg: cfg, relay: relay, store: store, identity: id, front: front, relays: relays, recent: recent, log: log,
 	}.handlers(), pg.Safe, log)
 	return program.Serve(ctx)
 }

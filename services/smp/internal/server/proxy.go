@@ -9,27 +9,6 @@ import (
 	"sotto/shared/smp"
 )
 
-// Relays are the sessions with other relays, shared by all clients, which private routing goes through. Methods are safe
-// for concurrent use; the errors are what clients are told.
-type Relays interface {
-	// Connect returns the session with a relay, which it makes if there is none.
-	//
-	// Spec: smp.md 11.1
-	Connect(ctx context.Context, server smp.Server) (RelaySession, smp.Error)
-	// Session returns the session with this id, nil if there is none.
-	Session(id []byte) RelaySession
-}
-
-// RelaySession is a session with another relay.
-type RelaySession interface {
-	// Key is what senders are told of the session.
-	Key() smp.PKEY
-	// Forward has the relay run the command that PFWD with this correlation id holds.
-	//
-	// Spec: smp.md 11.4
-	Forward(ctx context.Context, corrID []byte, cmd smp.PFWD) (smp.PRES, smp.Error)
-}
-
 // maxProxied is how many commands for other relays may wait on one connection for those that are under way. Each holds a
 // block; beyond it the connection is no longer read from.
 const maxProxied = 32

@@ -15,6 +15,7 @@ import (
 
 	"sotto/services/smp/internal/hub"
 	"sotto/services/smp/internal/notify"
+	"sotto/services/smp/internal/proxy"
 	"sotto/shared/auth"
 	"sotto/shared/identity"
 	"sotto/shared/key"
@@ -44,7 +45,7 @@ type Config struct {
 	ProxyRate            int               // PRXY, likewise
 	MaxQueues            int64             // NEW is refused when there are so many; 0: no bound
 	ServiceCertificates  bool              // clients are asked for certificates in TLS, as services have
-	Proxy                Relays            // private routing; nil: none
+	Proxy                *proxy.Relays     // private routing; nil: none
 	ProxyConcurrency     int               // commands for other relays that are under way for one connection
 	ConnectionBacklog    int               // groups of replies waiting for one connection; then its reader waits
 }
