@@ -8,15 +8,16 @@
 #   certificates  a certificate authority issues certificates, and renews them; pages; both relays under one name
 #   caddy         Caddy in front of the pages
 #   haproxy       a proxy that passes TCP on, with the PROXY protocol; skipped without the image haproxy:3
+#   monitoring    Prometheus asks both relays; skipped without the image prom/prometheus:v3
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-for file in lib use images fresh upgrade certificates caddy haproxy; do
+for file in lib use images fresh upgrade certificates caddy haproxy monitoring; do
   # shellcheck source=/dev/null
   . "docker/smoke/$file.sh"
 done
 
-[ $# -gt 0 ] || set -- images fresh upgrade certificates caddy haproxy
+[ $# -gt 0 ] || set -- images fresh upgrade certificates caddy haproxy monitoring
 for part in "$@"; do
   step "=== $part"
   "part_$part"

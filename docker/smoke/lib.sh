@@ -43,7 +43,7 @@ up() { compose up --detach --wait --wait-timeout 180; }
 remove() {
   if [ -n "$background" ]; then kill "$background" 2>>"$log" || true; background=; fi
   docker rm --force sotto-smoke-haproxy >>"$log" 2>&1 || true
-  compose --profile caddy down --volumes --remove-orphans --timeout 15
+  compose --profile caddy --profile monitoring down --volumes --remove-orphans --timeout 15
 }
 
 # container prints the id of a service's container.

@@ -19,7 +19,7 @@ import (
 // Spec: smp.md 12
 func TestManySubscriptions(t *testing.T) {
 	const queues, withMessage = 5000, 100
-	r := startRelay(t)
+	r := startRelay(t, "SMP_NEW_RATE=0")
 	for _, o := range []client.Options{speaking(smp.MinVersion), speaking(smp.MaxVersion)} {
 		t.Run(fmt.Sprintf("version %d", o.Versions.Max), func(t *testing.T) {
 			ctx := bounded(t)
