@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -121,15 +122,16 @@ func (r *Relays) finish(a *attempt, session *Session, err smp.Error) {
 	}
 }
 
-// admit takes a new session in, under mu. If there are as many as may be, the one that nobody has used for the longest time
-// makes room, and is to be ended. If all are in use the client is told to come back: TIMEOUT is an error that clients take
-// for a passing one.
+// admit takes a new session in, under mu. If there are as many as may be, at all or with the same host, the one that nobody
+// has used for the longest time makes room, and is to be ended. If all are in use the client is told to come back: TIMEOUT is
+// an error that clients take for a passing one.
 func (r *Relays) admit(s *Session) (evicted *Session, err smp.Error) {
 	if r.closed {
 		return nil, smp.BrokerNetwork
 	}
-	if len(r.sessions) >= r.options.MaxSessions {
-		if evicted = r.idlest(); evicted == nil {
+	inTheWay := r.inTheWay(s.place)
+	if len(inTheWay) > 0 {
+		if evicted = idlest(inTheWay); evicted == nil {
 			r.counts.Full.Add(1)
 			return nil, smp.BrokerTimeout
 		}
@@ -140,9 +142,27 @@ func (r *Relays) admit(s *Session) (evicted *Session, err smp.Error) {
 	return evicted, nil
 }
 
-// idlest returns the session that nobody uses and was used last the longest time ago, nil if all are in use.
-func (r *Relays) idlest() (idlest *Session) {
+// inTheWay returns the sessions of which one has to end before there is one more with a relay in this place.
+func (r *Relays) inTheWay(place string) []*Session {
+	var there []*Session
 	for _, s := range r.sessions {
+		if s.place == place {
+			there = append(there, s)
+		}
+	}
+	switch {
+	case len(there) >= maxPerPlace:
+		return there
+	case len(r.sessions) >= r.options.MaxSessions:
+		return slices.Collect(maps.Values(r.sessions))
+	default:
+		return nil
+	}
+}
+
+// idlest returns the session that nobody uses and was used last the longest time ago, nil if all are in use.
+func idlest(sessions []*Session) (idlest *Session) {
+	for _, s := range sessions {
 		if s.busy.Load() == 0 && (idlest == nil || s.used.Load() < idlest.used.Load()) {
 			idlest = s
 		}

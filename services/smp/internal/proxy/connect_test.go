@@ -3,7 +3,9 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
+	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -219,6 +221,44 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 	if s := r.Stats(); s.Sessions != most || s.Evicted != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestSessionsOfOneHost has one relay go by more names than a host may have sessions, beside one that must not notice.
+func TestSessionsOfOneHost(t *testing.T) {
+	r := newRelays(t, Options{})
+	other := new(fake).start(t).connect(t, r)
+	r.mu.Lock()
+	other.place = "elsewhere"
+	r.mu.Unlock()
+	f := new(fake).start(t)
+	for i := range maxPerPlace + 5 {
+		server := f.server()
+		server.Hosts = append(server.Hosts, smp.Host(fmt.Sprintf("name%d.example", i)))
+		if _, err := r.Connect(testContext(t), server); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := r.Stats(); s.Sessions != maxPerPlace+1 || s.Evicted != 5 || r.Session(other.id) != other {
+		t.Errorf("%d sessions, %d ended for others", s.Sessions, s.Evicted)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	for _, c := range []struct {
+		to     destination
+		remote string
+		want   string
+	}{
+		{destination{host: "relay.example"}, "192.0.2.1:5223", "192.0.2.1/32"},
+		{destination{host: "relay.example"}, "[::ffff:192.0.2.1]:443", "192.0.2.1/32"},
+		{destination{host: "relay.example"}, "[2001:db8::5]:443", "2001:db8::/64"},
+		{destination{host: "fe80::1"}, "[fe80::1%lo]:443", "fe80::/64"},
+		{destination{host: "relay.example", socks: true}, "127.0.0.1:9050", "relay.example"},
+	} {
+		if got := c.to.place(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.remote))); got != c.want {
+			t.Errorf("%s: %s", c.remote, got)
+		}
 	}
 }
 

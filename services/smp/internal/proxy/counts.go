@@ -32,8 +32,8 @@ var Kinds = [2]string{"other", "own"}
 type Counts[N any] struct {
 	Connects [2][outcomes]N `metric:"smp_proxy_connects_total" labels:"relay,outcome" help:"Attempts to connect to other relays for clients, by kind of relay and outcome."`
 	Forwards [2][outcomes]N `metric:"smp_proxy_forwards_total" labels:"relay,outcome" help:"Commands forwarded to other relays, by kind of relay and outcome."`
-	Evicted  N              `metric:"smp_proxy_sessions_evicted_total" help:"Idle sessions with other relays closed for others because there are SMP_PROXY_SESSIONS."`
-	Full     N              `metric:"smp_proxy_sessions_refused_full_total" help:"Sessions with other relays refused because there are SMP_PROXY_SESSIONS and all are in use."`
+	Evicted  N              `metric:"smp_proxy_sessions_evicted_total" help:"Idle sessions with other relays closed to make room for others."`
+	Full     N              `metric:"smp_proxy_sessions_refused_full_total" help:"Sessions with other relays refused because all that there may be are in use."`
 }
 
 // Stats is what was counted, and how many sessions there are now.

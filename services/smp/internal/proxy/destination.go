@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -20,6 +21,21 @@ type destination struct {
 	port        uint16
 	socks       bool // through the SOCKS server, which looks the host up
 	own         bool // one of the operator's own domains
+}
+
+// place is what stands for a host when sessions are counted: the address connected to, or its network of 64 bits, or the
+// name that the SOCKS server was given.
+func (d *destination) place(remote net.Addr) string {
+	at, err := netip.ParseAddrPort(remote.String())
+	if d.socks || err != nil {
+		return d.host
+	}
+	addr, bits := at.Addr().Unmap(), 32
+	if addr.Is6() {
+		bits = 64
+	}
+	network, _ := addr.WithZone("").Prefix(bits) // of an address of its length
+	return network.String()
 }
 
 // destination chooses the host to connect to: the first that is not an onion service, else the first. It reports false if

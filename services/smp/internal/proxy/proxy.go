@@ -42,6 +42,10 @@ const (
 	// maxAttempts bounds the relays that are being connected to, which cost a socket and a TLS handshake each. One more ends
 	// the oldest, so that destinations that accept and then say nothing do not keep others out.
 	maxAttempts = 256
+	// maxPerPlace bounds the sessions with one host, or network of 64 bits, so that somebody who has one, and as many names
+	// and fingerprints for it as there are numbers, does not push everybody else's sessions out. It leaves room for a
+	// provider's machine with many relays.
+	maxPerPlace = 32
 	// maxErrors bounds the failures that are remembered, of some 200 bytes each; the oldest is forgotten first.
 	maxErrors = 8192
 )

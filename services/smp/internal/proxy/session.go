@@ -43,6 +43,7 @@ type answer struct {
 type Session struct {
 	relays  *Relays
 	relay   relayKey
+	place   string
 	own     bool
 	conn    *tls13.Conn
 	blocks  *transport.BlockConn
@@ -70,7 +71,7 @@ func (*Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[session
 
 func newSession(r *Relays, a *attempt, conn *tls13.Conn) *Session {
 	s := &Session{
-		relays: r, relay: a.key, own: a.to.own, conn: conn, blocks: transport.NewBlockConn(conn), id: conn.State().ClientFinished,
+		relays: r, relay: a.key, place: a.to.place(conn.RemoteAddr()), own: a.to.own, conn: conn, blocks: transport.NewBlockConn(conn), id: conn.State().ClientFinished,
 		slots: make(chan struct{}, maxInFlight), writing: make(chan struct{}, 1), done: make(chan struct{}),
 		waiting: make(map[nonce]chan<- answer),
 	}
