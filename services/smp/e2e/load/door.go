@@ -90,7 +90,7 @@ func turn(s *settings) time.Duration {
 func doorTraffic(ctx context.Context, s *settings, t *load.Table, u *load.Relay, direct, through smp.Server) error {
 	by := func(at smp.Server) func() (float64, error) {
 		return func() (float64, error) {
-			m, err := traffic(ctx, s, u, at, turn(s))
+			m, err := traffic(ctx, s, u, directly(at), turn(s))
 			if err != nil {
 				return 0, err
 			}

@@ -33,6 +33,7 @@ type settings struct {
 	stored  int
 	resubs  int
 	burst   int
+	routes  int
 }
 
 // phases are the parts of the measurement.
@@ -47,6 +48,7 @@ func (s *settings) phases() []load.Phase {
 		{Name: "stored", Limit: 20 * time.Minute, Measure: measure(measureStored)},
 		{Name: "burst", Limit: 10 * time.Minute, Measure: measure(measureBurst)},
 		{Name: "door", Limit: 10 * time.Minute, Measure: measure(measureDoor)},
+		{Name: "proxy", Limit: 10 * time.Minute, Measure: measure(measureProxy)},
 	}
 }
 
@@ -78,7 +80,7 @@ func parseFlags(args []string) (*settings, error) {
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.BoolVar(&s.short, "short", false, "a tenth of everything, in about a minute")
 	f.StringVar(&s.bench.Binary, "relay", "", "the relay's binary; it is compiled if none is given")
-	f.StringVar(&s.chosen, "phases", "traffic,lone,idle,stored,burst,door", "what to measure")
+	f.StringVar(&s.chosen, "phases", "traffic,lone,idle,stored,burst,door,proxy", "what to measure")
 	f.IntVar(&s.pairs, "pairs", 128, "senders, each with a recipient")
 	f.IntVar(&s.seconds, "seconds", 20, "of traffic to measure, and of the reference before and after it")
 	f.IntVar(&s.lone, "lone", 400, "messages to send one by one")
@@ -87,6 +89,7 @@ func parseFlags(args []string) (*settings, error) {
 	f.IntVar(&s.stored, "stored", 1_000_000, "queues in the database")
 	f.IntVar(&s.resubs, "resubscribe", 50_000, "of these, queues of one client that comes back")
 	f.IntVar(&s.burst, "burst", 50_000, "subscriptions that one connection makes at once, of queues and of notifiers")
+	f.IntVar(&s.routes, "routes", 500, "sessions with other relays of one proxy, below SMP_PROXY_SESSIONS")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -109,6 +112,7 @@ func (s *settings) shorten() {
 	s.stored = min(s.stored, 100_000)
 	s.resubs = min(s.resubs, 5_000)
 	s.burst = min(s.burst, 5_000)
+	s.routes = min(s.routes, 100)
 }
 
 // run measures all phases and prints the table, also if a phase fails.

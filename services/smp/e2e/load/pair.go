@@ -28,7 +28,8 @@ const (
 type pair struct {
 	sender, recipient *client.Client
 	queue             *client.Queue
-	key               auth.Key // the sender's
+	key               auth.Key      // the sender's
+	route             *client.Route // nil: the sender is connected to the queue's relay
 
 	sentAt chan time.Time // of the messages on their way, in order
 	acked  atomic.Int64
@@ -72,19 +73,37 @@ func checkProfile(c *client.Conn) error {
 
 // newPair connects both and makes the queue, secured with an Ed25519 key.
 func newPair(ctx context.Context, at smp.Server) (*pair, error) {
-	p := &pair{key: auth.NewEd25519(), sentAt: make(chan time.Time, window)}
-	var err error
-	if p.recipient, err = connectAt(ctx, at); err != nil {
-		return nil, err
-	}
-	if p.sender, err = connectAt(ctx, at); err != nil {
-		return nil, err
-	}
-	p.queue, err = p.recipient.NewQueue(ctx, client.QueueOptions{Mode: smp.ModeMessaging, Subscribe: true})
+	p, err := connectPair(ctx, at, at)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	return p, p.sender.SecureBySender(ctx, p.queue.SenderID, p.key)
+}
+
+// newRoutedPair is newPair with a sender that reaches the queue's relay through another.
+func newRoutedPair(ctx context.Context, through, to smp.Server) (*pair, error) {
+	p, err := connectPair(ctx, through, to)
+	if err != nil {
+		return p, err
+	}
+	if p.route, err = p.sender.Route(ctx, to); err != nil {
+		return p, fmt.Errorf("PRXY: %w", err)
+	}
+	return p, p.route.SecureBySender(ctx, p.queue.SenderID, p.key)
+}
+
+// connectPair connects sender and recipient, each to a relay, and makes the queue. It returns what it has, also with an
+// error.
+func connectPair(ctx context.Context, sender, recipient smp.Server) (p *pair, err error) {
+	p = &pair{key: auth.NewEd25519(), sentAt: make(chan time.Time, window)}
+	if p.recipient, err = connectAt(ctx, recipient); err != nil {
+		return p, err
+	}
+	if p.sender, err = connectAt(ctx, sender); err != nil {
+		return p, err
+	}
+	p.queue, err = p.recipient.NewQueue(ctx, client.QueueOptions{Mode: smp.ModeMessaging, Subscribe: true})
+	return p, err
 }
 
 func (p *pair) close() {
@@ -105,11 +124,19 @@ func (p *pair) send(ctx, stop context.Context) error {
 			return nil
 		}
 		began = time.Now()
-		if err := p.sender.Send(ctx, p.queue.SenderID, p.key, false, bodies[n%len(bodies)]); err != nil {
+		if err := p.post(ctx, bodies[n%len(bodies)]); err != nil {
 			return fmt.Errorf("SEND: %w", err)
 		}
 		p.accept = append(p.accept, time.Since(began))
 	}
+}
+
+// post sends one message.
+func (p *pair) post(ctx context.Context, body []byte) error {
+	if p.route != nil {
+		return p.route.Send(ctx, p.queue.SenderID, p.key, false, body)
+	}
+	return p.sender.Send(ctx, p.queue.SenderID, p.key, false, body)
 }
 
 // receive takes messages and acknowledges them until the connection is closed.

@@ -30,7 +30,7 @@ func measureTraffic(ctx context.Context, s *settings, t *load.Table) (err error)
 	if err != nil {
 		return err
 	}
-	measured, err := traffic(ctx, s, u, at, d)
+	measured, err := traffic(ctx, s, u, directly(at), d)
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,16 @@ type measurement struct {
 	used           load.Used
 }
 
-// traffic runs the pairs, whose clients connect to this address.
-func traffic(ctx context.Context, s *settings, u *load.Relay, at smp.Server, d time.Duration) (*measurement, error) {
+// road is how pairs are connected.
+type road func(context.Context) (*pair, error)
+
+// directly is the road on which both connect to this address.
+func directly(at smp.Server) road {
+	return func(ctx context.Context) (*pair, error) { return newPair(ctx, at) }
+}
+
+// traffic runs the pairs, connected by this road to the relay u.
+func traffic(ctx context.Context, s *settings, u *load.Relay, connect road, d time.Duration) (*measurement, error) {
 	pairs := make([]*pair, s.pairs)
 	defer func() {
 		for _, p := range pairs {
@@ -91,7 +99,7 @@ func traffic(ctx context.Context, s *settings, u *load.Relay, at smp.Server, d t
 	}()
 	for i := range pairs {
 		var err error
-		if pairs[i], err = newPair(ctx, at); err != nil {
+		if pairs[i], err = connect(ctx); err != nil {
 			return nil, fmt.Errorf("connect a pair: %w", err)
 		}
 	}
