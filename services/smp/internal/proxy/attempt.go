@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"sotto/shared/logging"
 	"sotto/shared/smp"
 )
 
@@ -79,12 +80,23 @@ func (r *Relays) attempt(key relayKey, to destination) *attempt {
 
 // run connects, and tells those who wait.
 func (r *Relays) run(ctx context.Context, a *attempt) {
-	session, err := r.open(ctx, a)
+	session, err := r.openSafely(ctx, a)
 	if err != nil {
 		r.options.Log.Debug().Str("answer", err.Error()).Msg("no session with another relay")
 	}
 	r.counts.Connects[kind(a.to.own)][outcomeOf(err)].Add(1)
 	r.finish(a, session, err)
+}
+
+// openSafely is open, except that what fails there fails alone: it reads what strangers send.
+func (r *Relays) openSafely(ctx context.Context, a *attempt) (s *Session, err smp.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			logging.Panic(r.options.Log, p)
+			s, err = nil, smp.BrokerNetwork
+		}
+	}()
+	return r.open(ctx, a)
 }
 
 // finish sets what came of a, and keeps it.
