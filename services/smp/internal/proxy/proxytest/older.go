@@ -1,0 +1,160 @@
+// Package proxytest is a relay as most in the field are, for tests of private routing: its TLS is that of openssl, and its
+// keys are Ed448.
+package proxytest
+
+import (
+	"crypto"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sotto/shared/auth"
+	"sotto/shared/identity/identitytest"
+	"sotto/shared/key"
+	"sotto/shared/smp"
+	"sotto/shared/transport"
+	"sotto/shared/wire"
+)
+
+// patience is how long a relay waits for what must come.
+const patience = 20 * time.Second
+
+// Older is the relay. It serves one connection.
+type Older struct {
+	Chain [][]byte // its certificates in DER, leaf first, all with Ed448 keys
+
+	t          testing.TB
+	key        crypto.Signer // of the leaf
+	address    string
+	in         io.WriteCloser // what is sent inside TLS
+	out        io.Reader      // what was received
+	handshakes string         // a file with the messages of TLS
+}
+
+// Start makes a chain of Ed448 keys and starts openssl with it. Without openssl the test is skipped, but not in CI.
+func Start(t testing.TB) *Older {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	o := &Older{t: t}
+	o.Chain, o.key = identitytest.Service(t, key.Ed448, 2, nil)
+	secret, err := auth.NewKey(key.Ed448, o.key.(interface{ Seed() []byte }).Seed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"leaf.crt": {Type: "CERTIFICATE", Bytes: o.Chain[0]},
+		"ca.crt":   {Type: "CERTIFICATE", Bytes: o.Chain[1]},
+		"leaf.key": {Type: "PRIVATE KEY", Bytes: secret.AppendPKCS8(nil)},
+	} {
+		if err := os.WriteFile(in(name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.start(in)
+	return o
+}
+
+// start starts openssl with the parameters of relays in the field. With -quiet it passes on what is inside TLS and nothing
+// else, so it cannot say which port it has: it is given one.
+func (o *Older) start(in func(string) string) {
+	o.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.address, o.handshakes = ln.Addr().String(), in("handshakes")
+	_ = ln.Close()
+	cmd := exec.Command("openssl", "s_server", "-quiet", "-accept", o.address, "-naccept", "1", "-tls1_3",
+		"-msg", "-msgfile", o.handshakes,
+		"-cert", in("leaf.crt"), "-key", in("leaf.key"), "-cert_chain", in("ca.crt"), "-alpn", "smp/1",
+		"-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-groups", "X448:X25519", "-sigalgs", "ed448:ed25519")
+	if o.in, err = cmd.StdinPipe(); err == nil {
+		o.out, err = cmd.StdoutPipe()
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() {
+		_ = o.in.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// Server is its address.
+func (o *Older) Server() smp.Server {
+	host, port, _ := net.SplitHostPort(o.address)
+	fingerprint := sha256.Sum256(o.Chain[1])
+	return smp.Server{Fingerprint: fingerprint[:], Hosts: []smp.Host{smp.Host(host)}, Port: port}
+}
+
+// received finds the Finished message that openssl has received.
+var received = regexp.MustCompile(`(?m)^<<< TLS 1\.3, Handshake \[length [0-9a-f]+\], Finished\n((?:    .*\n)+)`)
+
+// sessionID waits for the end of the handshake and returns the client's Finished message, nil if it never comes.
+func (o *Older) sessionID() []byte {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		file, _ := os.ReadFile(o.handshakes)
+		found := received.FindSubmatch(file)
+		if found == nil {
+			continue
+		}
+		b, err := hex.DecodeString(strings.Join(strings.Fields(string(found[1])), ""))
+		if err == nil && len(b) == 4+sha256.Size { // otherwise not all of it is written
+			return b[4:]
+		}
+	}
+	return nil
+}
+
+// pipe is the inside of TLS as a connection of blocks.
+type pipe struct {
+	net.Conn
+	io.Reader
+	io.Writer
+}
+
+func (p pipe) Read(b []byte) (int, error)  { return p.Reader.Read(b) }
+func (p pipe) Write(b []byte) (int, error) { return p.Writer.Write(b) }
+
+// hello is the relay's part of the hellos.
+func (o *Older) hello() (*session, error) {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	public, err := key.FromECDH(private.PublicKey())
+	if err != nil {
+		return nil, err
+	}
+	s := &session{id: o.sessionID(), private: private, blocks: transport.NewBlockConn(pipe{Reader: o.out, Writer: o.in})}
+	hello := smp.ServerHello{
+		Versions: wire.VersionRange{Min: smp.MinVersion, Max: smp.MaxVersion}, SessionID: s.id, Chain: o.Chain,
+		SignedKey: auth.SignKey(o.key, public),
+	}
+	if err := s.blocks.WriteHello(hello.AppendTo(nil)); err != nil {
+		return nil, err
+	}
+	return s, s.readHello()
+}
