@@ -114,6 +114,7 @@ func (c *conn) leave() {
 func (c *conn) interrupt() {
 	c.leaving.Store(true)
 	_ = c.blocks.SetReadDeadline(time.Now())
+	c.stopProxied()
 }
 
 // abort ends the connection at once.
@@ -121,6 +122,7 @@ func (c *conn) abort() {
 	c.leaving.Store(true)
 	c.out.close()
 	_ = c.raw.Close()
+	c.stopProxied()
 }
 
 // listening returns the connection's state for a queue, nil when there is none.

@@ -9,9 +9,9 @@ import (
 	"sotto/shared/smp"
 )
 
-// maxProxied is how many commands for other relays may wait on one connection for those that are under way. Each holds a
-// block; beyond it the connection is no longer read from.
-const maxProxied = 32
+// maxProxied is how many commands for other relays may wait on one connection for those that are under way. Each holds 16
+// KB; beyond it the connection is no longer read from.
+const maxProxied = 16
 
 // proxied are the commands of a connection that wait for other relays: they are answered when these have answered, and
 // nothing else on the connection waits for them.
@@ -101,6 +101,9 @@ func (c *conn) later(ctx context.Context, r *request, do func(context.Context) (
 	p := &c.proxied
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if c.leaving.Load() {
+		return
+	}
 	if p.stop == nil {
 		p.ctx, p.stop = context.WithCancel(ctx)
 		context.AfterFunc(p.ctx, func() {
@@ -112,12 +115,14 @@ func (c *conn) later(ctx context.Context, r *request, do func(context.Context) (
 	for len(p.waiting) >= maxProxied && p.ctx.Err() == nil {
 		p.change.Wait()
 	}
-	if p.running >= c.srv.cfg.ProxyConcurrency {
+	switch {
+	case p.ctx.Err() != nil:
+	case p.running >= c.srv.cfg.ProxyConcurrency:
 		p.waiting = append(p.waiting, run)
-		return
+	default:
+		p.running++
+		go c.runProxied(run)
 	}
-	p.running++
-	go c.runProxied(run)
 }
 
 // tagOnly is a command without what it holds of the block, to be counted.
@@ -166,6 +171,16 @@ func (c *conn) endProxied() {
 	defer p.mu.Unlock()
 	p.running--
 	p.change.Broadcast()
+}
+
+// stopProxied gives up what is under way, and what waits.
+func (c *conn) stopProxied() {
+	p := &c.proxied
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stop != nil {
+		p.stop()
+	}
 }
 
 // leaveProxied gives up what is under way, since nobody is there for the answers, and waits until it has ended.
