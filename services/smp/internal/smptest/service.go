@@ -30,7 +30,7 @@ func (r *Relay) DialService(t testing.TB, o client.Options, shown [][]byte) (*cl
 	if shown == nil {
 		shown = o.Service.Chain
 	}
-	ln := newPipeListener()
+	ln, dial := r.another(t)
 	served := make(chan error, 1)
 	go func() { served <- r.Server.Serve(showing{ln, r.Identity, shown}) }()
 	t.Cleanup(func() {
@@ -38,20 +38,36 @@ func (r *Relay) DialService(t testing.TB, o client.Options, shown [][]byte) (*cl
 		r.Stop(t)
 		<-served
 	})
-	o.Dialer = ln.dial
+	o.Dialer = dial
 	return r.TryDial(o)
+}
+
+// another opens another listener, for pipes or sockets like the relay's own, and returns what connects to it.
+func (r *Relay) another(t testing.TB) (net.Listener, func(context.Context, string, string) (net.Conn, error)) {
+	t.Helper()
+	if r.options.Pipes {
+		ln := newPipeListener()
+		return ln, ln.dial
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	return ln, func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, ln.Addr().String())
+	}
 }
 
 // showing is a listener whose clients have shown a chain.
 type showing struct {
-	*pipeListener
+	net.Listener
 	relay *identity.Identity
 	shown [][]byte
 }
 
 // Accept returns the next connection.
 func (l showing) Accept() (net.Conn, error) {
-	conn, err := l.pipeListener.Accept()
+	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
