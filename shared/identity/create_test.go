@@ -16,6 +16,7 @@ import (
 
 	"sotto/shared/auth"
 	"sotto/shared/identity/identitytest"
+	"sotto/shared/installed"
 	"sotto/shared/key"
 )
 
@@ -95,12 +96,7 @@ func TestCreatedCertificates(t *testing.T) {
 
 // TestOpenSSLVerifies has the certificates judged by another implementation, Ed448 among them.
 func TestOpenSSLVerifies(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	installed.Program(t, "openssl", "openssl")
 	for _, c := range []struct {
 		name  string
 		setup func(t *testing.T, dir string)

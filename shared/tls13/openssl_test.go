@@ -23,18 +23,8 @@ import (
 	"github.com/cloudflare/circl/sign/ed448"
 
 	"sotto/shared/identity"
+	"sotto/shared/installed"
 )
-
-// requireOpenSSL skips the test where there is no openssl, but not in CI.
-func requireOpenSSL(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-}
 
 // openssl runs a command that ends with the test.
 func openssl(t *testing.T, args ...string) *exec.Cmd {
@@ -190,7 +180,7 @@ var opensslCases = []opensslCase{
 
 // TestOpenSSL makes handshakes with openssl, with chains that it has made of both algorithms.
 func TestOpenSSL(t *testing.T) {
-	requireOpenSSL(t)
+	installed.Program(t, "openssl", "openssl")
 	checked := 0
 	for _, authority := range []string{"ed25519", "ed448"} {
 		for _, leaf := range []string{"ed25519", "ed448"} {

@@ -15,6 +15,7 @@ import (
 	"sotto/shared/auth"
 	"sotto/shared/identity"
 	"sotto/shared/identity/identitytest"
+	"sotto/shared/installed"
 	"sotto/shared/key"
 	"sotto/shared/tls13"
 )
@@ -22,7 +23,7 @@ import (
 // TestOpenSSLMessages has openssl connect like an app and in other ways, and compares the session ids. The relay asks
 // for a certificate; openssl has none.
 func TestOpenSSLMessages(t *testing.T) {
-	requireOpenSSL(t)
+	installed.Program(t, "openssl", "openssl")
 	checked := 0
 	for authority, id := range map[string]*identity.Identity{"Ed25519": newIdentity(t), "Ed448": newUnderEd448(t)} {
 		files, relay := writePEM(t, id), NewMessageTLS(id, true)
@@ -55,7 +56,7 @@ func TestOpenSSLMessages(t *testing.T) {
 //
 // Spec: smp.md 3.7
 func TestOpenSSLServices(t *testing.T) {
-	requireOpenSSL(t)
+	installed.Program(t, "openssl", "openssl")
 	id := newIdentity(t)
 	files, relay := writePEM(t, id), NewMessageTLS(id, true)
 	late := func(c *identitytest.Template) { c.Until = time.Now().Add(-time.Minute) }

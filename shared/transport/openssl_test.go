@@ -19,18 +19,8 @@ import (
 	"time"
 
 	"sotto/shared/identity"
+	"sotto/shared/installed"
 )
-
-// requireOpenSSL skips the test where there is no openssl, but not in CI.
-func requireOpenSSL(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-}
 
 // finishedLine begins a Finished message in what "openssl -msg" prints; the direction comes first.
 var finishedLine = regexp.MustCompile(`^(<<<|>>>) TLS 1\.[23], Handshake \[length [0-9a-f]+\], Finished$`)
@@ -97,7 +87,7 @@ var opensslCases = []opensslCase{
 
 // TestOpenSSLClient compares the relay's session id with the Finished message that openssl says it has sent.
 func TestOpenSSLClient(t *testing.T) {
-	requireOpenSSL(t)
+	installed.Program(t, "openssl", "openssl")
 	service := newIdentity(t)
 	serviceFiles := writePEM(t, service)
 	checked := 0
@@ -139,7 +129,7 @@ func TestOpenSSLClient(t *testing.T) {
 
 // TestOpenSSLNoProtocol has openssl offer a protocol that no relay speaks.
 func TestOpenSSLNoProtocol(t *testing.T) {
-	requireOpenSSL(t)
+	installed.Program(t, "openssl", "openssl")
 	l := listen(t)
 	failed := make(chan error, 1)
 	go func() {
@@ -199,7 +189,7 @@ func tryOpenSSLClient(
 // authority is Ed25519: crypto/tls does not offer ed448 for the signatures of certificates, and openssl, unlike the
 // relay of this package, then keeps such a chain to itself.
 func TestOpenSSLServer(t *testing.T) {
-	requireOpenSSL(t)
+	installed.Program(t, "openssl", "openssl")
 	id, service := newIdentity(t), newIdentity(t).TLSCertificate()
 	files := writePEM(t, id)
 	checked := 0

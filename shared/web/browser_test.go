@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sotto/shared/installed"
 )
 
 // browserFlags have the browser need no display, no other host and no answers. Root, as in containers, has no sandbox.
@@ -47,7 +49,7 @@ type event struct {
 // elsewhere.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	program := findBrowser(t)
+	program := installed.Program(t, "chromium", "chromium", "chromium-browser", "google-chrome")
 	home, err := os.MkdirTemp("", "sotto-browser-")
 	must(t, err)
 	fromTest, commands, err := os.Pipe()
@@ -74,20 +76,6 @@ func startBrowser(t *testing.T) *browser {
 	b := &browser{t: t, out: commands, in: bufio.NewReader(answers)}
 	b.attach()
 	return b
-}
-
-func findBrowser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("Chromium is missing: install the package chromium.")
-	}
-	t.Skip("Chromium is missing: install the package chromium to run this test.")
-	return ""
 }
 
 // attach opens a page, and asks for what it reports.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sotto/shared/installed"
 )
 
 // TestWebChromium holds a whole conversation from a page in a browser, of another origin than the relay.
@@ -41,8 +43,8 @@ const mostReport = 1 << 20
 // inChromium is a [webClient] in a page of a new browser.
 func inChromium(t *testing.T, r webRelay, task string, parameters, result any) {
 	t.Helper()
-	browser := need(t, "chromium", "chromium", "chromium-browser", "google-chrome")
-	certutil := need(t, "libnss3-tools", "certutil")
+	browser := installed.Program(t, "chromium", "chromium", "chromium-browser", "google-chrome")
+	certutil := installed.Program(t, "libnss3-tools", "certutil")
 	home := browserHome(t)
 	trustAuthority(t, certutil, home, r.caFile)
 	reports := make(chan report, 1)

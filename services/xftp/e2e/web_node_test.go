@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"sotto/shared/installed"
 )
 
 // inNode is a [webClient] in Node, which verifies certificates as browsers do.
@@ -23,7 +25,7 @@ func inNode(t *testing.T, r webRelay, task string, parameters, result any) {
 // node runs a script in the directory web, which has to succeed, and returns what it printed.
 func node(t *testing.T, script string, args ...string) string {
 	t.Helper()
-	path := need(t, "nodejs", "node", "nodejs")
+	path := installed.Program(t, "nodejs", "node", "nodejs")
 	ctx, cancel := context.WithTimeout(t.Context(), testTime)
 	defer cancel()
 	// Node calls X25519 in WebCrypto experimental, with a warning each time.

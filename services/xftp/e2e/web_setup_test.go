@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,22 +21,6 @@ import (
 
 // webHost is the name in web certificates. It resolves to the loopback interface, and browsers send it as a server name.
 const webHost = "localhost"
-
-// need returns the path of a program that the tests of browsers run, of which one of the names is installed. Without it
-// they fail in CI, and are skipped elsewhere.
-func need(t *testing.T, pkg string, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("The program %s is missing: install the package %s.", names[0], pkg)
-	}
-	t.Skipf("The program %s is missing: install the package %s to run this test.", names[0], pkg)
-	return ""
-}
 
 // webRelay is a relay that browsers can use.
 type webRelay struct {

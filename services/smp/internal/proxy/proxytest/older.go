@@ -3,6 +3,7 @@
 package proxytest
 
 import (
+	"bufio"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/rand"
@@ -17,18 +18,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"sotto/shared/auth"
 	"sotto/shared/identity/identitytest"
+	"sotto/shared/installed"
 	"sotto/shared/key"
 	"sotto/shared/smp"
 	"sotto/shared/transport"
 	"sotto/shared/wire"
 )
-
-// patience is how long a relay waits for what must come.
-const patience = 20 * time.Second
 
 // Older is the relay. It serves one connection.
 type Older struct {
@@ -39,18 +37,13 @@ type Older struct {
 	address    string
 	in         io.WriteCloser // what is sent inside TLS
 	out        io.Reader      // what was received
-	handshakes string         // a file with the messages of TLS
+	handshakes *os.File       // the messages of TLS, as they come
 }
 
 // Start makes a chain of Ed448 keys and starts openssl with it. Without openssl the test is skipped, but not in CI.
 func Start(t testing.TB) *Older {
 	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	installed.Program(t, "openssl", "openssl")
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	o := &Older{t: t}
@@ -80,12 +73,18 @@ func (o *Older) start(in func(string) string) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	o.address, o.handshakes = ln.Addr().String(), in("handshakes")
+	o.address = ln.Addr().String()
 	_ = ln.Close()
 	cmd := exec.Command("openssl", "s_server", "-quiet", "-accept", o.address, "-naccept", "1", "-tls1_3",
-		"-msg", "-msgfile", o.handshakes,
+		"-msg", "-msgfile", "/dev/fd/3", // the first of ExtraFiles
 		"-cert", in("leaf.crt"), "-key", in("leaf.key"), "-cert_chain", in("ca.crt"), "-alpn", "smp/1",
 		"-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-groups", "X448:X25519", "-sigalgs", "ed448:ed25519")
+	var messages *os.File
+	if o.handshakes, messages, err = os.Pipe(); err != nil {
+		o.t.Fatal(err)
+	}
+	defer messages.Close()
+	cmd.ExtraFiles = []*os.File{messages}
 	if o.in, err = cmd.StdinPipe(); err == nil {
 		o.out, err = cmd.StdoutPipe()
 	}
@@ -96,7 +95,7 @@ func (o *Older) start(in func(string) string) {
 		o.t.Fatal(err)
 	}
 	o.t.Cleanup(func() {
-		_ = o.in.Close()
+		_, _ = o.in.Close(), o.handshakes.Close()
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
@@ -109,23 +108,31 @@ func (o *Older) Server() smp.Server {
 	return smp.Server{Fingerprint: fingerprint[:], Hosts: []smp.Host{smp.Host(host)}, Port: port}
 }
 
-// received finds the Finished message that openssl has received.
-var received = regexp.MustCompile(`(?m)^<<< TLS 1\.3, Handshake \[length [0-9a-f]+\], Finished\n((?:    .*\n)+)`)
+// received begins the Finished message that openssl has received; its bytes follow, in lines that are indented.
+var received = regexp.MustCompile(`^<<< TLS 1\.3, Handshake \[length [0-9a-f]+\], Finished$`)
 
-// sessionID waits for the end of the handshake and returns the client's Finished message, nil if it never comes.
+// finishedSize is the length of a Finished message, with its header.
+const finishedSize = 4 + sha256.Size
+
+// sessionID waits for the end of the handshake and returns the client's Finished message, nil if there is none. What comes
+// afterwards is read too, so that openssl never waits.
 func (o *Older) sessionID() []byte {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		file, _ := os.ReadFile(o.handshakes)
-		found := received.FindSubmatch(file)
-		if found == nil {
-			continue
-		}
-		b, err := hex.DecodeString(strings.Join(strings.Fields(string(found[1])), ""))
-		if err == nil && len(b) == 4+sha256.Size { // otherwise not all of it is written
-			return b[4:]
-		}
+	lines := bufio.NewScanner(o.handshakes)
+	for lines.Scan() && !received.MatchString(lines.Text()) {
 	}
-	return nil
+	var finished []byte
+	for len(finished) < finishedSize && lines.Scan() {
+		b, err := hex.DecodeString(strings.Join(strings.Fields(lines.Text()), ""))
+		if err != nil {
+			return nil
+		}
+		finished = append(finished, b...)
+	}
+	go io.Copy(io.Discard, o.handshakes)
+	if len(finished) != finishedSize {
+		return nil
+	}
+	return finished[4:]
 }
 
 // pipe is the inside of TLS as a connection of blocks.
