@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/subtle"
 	"sync"
 
 	"sotto/shared/logging"
@@ -46,11 +45,7 @@ func (c *conn) connectRelay(ctx context.Context, r *request, cmd smp.PRXY) error
 
 // mayProxy checks the operator's rules for private routing, whose password is that for new queues.
 func (s *Server) mayProxy(cmd smp.PRXY) bool {
-	if s.cfg.Proxy == nil {
-		return false
-	}
-	want := s.cfg.CreatePassword
-	return len(want) == 0 || (cmd.HasBasicAuth && subtle.ConstantTimeCompare(want, cmd.BasicAuth) == 1)
+	return s.cfg.Proxy != nil && s.knowsPassword(cmd.HasBasicAuth, cmd.BasicAuth)
 }
 
 // cloneServer copies an address out of the block, which is reused.

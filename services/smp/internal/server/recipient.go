@@ -67,13 +67,15 @@ func (c *conn) create(ctx context.Context, w *work, r *request, cmd smp.NEW) (sm
 	return ids, nil
 }
 
-// mayCreate checks the operator's rules for new queues. Without a password any is accepted.
+// mayCreate checks the operator's rules for new queues.
 func (s *Server) mayCreate(cmd smp.NEW) bool {
-	if !s.cfg.NewQueues {
-		return false
-	}
+	return s.cfg.NewQueues && s.knowsPassword(cmd.HasBasicAuth, cmd.BasicAuth)
+}
+
+// knowsPassword checks the password for new queues and for private routing. Without one any is accepted.
+func (s *Server) knowsPassword(has bool, password smp.BasicAuth) bool {
 	want := s.cfg.CreatePassword
-	return len(want) == 0 || (cmd.HasBasicAuth && subtle.ConstantTimeCompare(want, cmd.BasicAuth) == 1)
+	return len(want) == 0 || (has && subtle.ConstantTimeCompare(want, password) == 1)
 }
 
 // newQueue makes the record with the relay's half of the message encryption; the private key is not kept.
